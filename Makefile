@@ -1,0 +1,37 @@
+# `make demo` and `make test` set up what they need in .venv and run; nothing else has to be installed first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.PHONY: demo test lint types check benchmark clean
+
+demo: $(READY)
+	$(BIN)/python -m flujo_actors demo documents docs --db build/demo.db --trace
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+check: lint types test
+
+benchmark: $(READY)
+	$(BIN)/python benchmarks/step_overhead.py
+
+$(READY): pyproject.toml hatch_build.py
+	$(PYTHON) -c 'import sys; sys.exit("flujo_actors needs Python 3.11 or newer, this is %s (make PYTHON=...)" % sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,114 @@
+"""The kernel: an actor is one trio task with one mailbox and one cancel scope.
+
+The kernel knows nothing of steps. What an actor does is its `work`; who runs it is whoever starts `run` in a
+nursery. It ends by itself, or because its scope or a scope around it was cancelled, and `stop` is called in
+every case.
+"""
+
+from __future__ import annotations
+
+import abc
+import enum
+from typing import Generic, TypeVar
+
+import trio
+
+from flujo_actors.mailbox import Mailbox
+
+MessageT = TypeVar("MessageT")
+
+
+class ActorState(enum.Enum):
+    """Where in its life an actor is."""
+
+    NEW = "new"
+    RUNNING = "running"
+    STOPPED = "stopped"
+
+
+class Actor(abc.ABC, Generic[MessageT]):
+    """One trio task, one mailbox, one cancel scope, and a life of three steps: `start`, `work`, `stop`.
+
+    Start it with `nursery.start_soon(actor.run, name=actor.name)`.
+    """
+
+    __slots__ = ("cancel_scope", "mailbox", "name", "state")
+
+    def __init__(self, name: str, *, mailbox_capacity: int) -> None:
+        """Make an actor that is not yet running.
+
+        Args:
+            name: what trio's introspection and errors call it.
+            mailbox_capacity: how many messages wait in the mailbox before its writers wait, at least 1.
+        """
+        self.name = name
+        self.mailbox: Mailbox[MessageT] = Mailbox(name, mailbox_capacity)
+        self.cancel_scope = trio.CancelScope()
+        self.state = ActorState.NEW
+
+    async def run(self) -> None:
+        """Live: start, work, stop. A cancellation of the actor's own scope ends here; any other goes on."""
+        try:
+            with self.cancel_scope:
+                self.start()
+                await self.work()
+        finally:
+            self.stop()
+
+    def start(self) -> None:
+        """Called first, in the actor's task."""
+        self.state = ActorState.RUNNING
+
+    @abc.abstractmethod
+    async def work(self) -> None:
+        """Called second: do what the actor is for. The actor stops when this returns or is cancelled."""
+
+    def stop(self) -> None:
+        """Called last, whatever happened. Not a coroutine, so a cancellation cannot keep it from finishing."""
+        self.state = ActorState.STOPPED
+        self.mailbox.close()
+
+    @property
+    def ref(self) -> ActorRef[MessageT]:
+        """What others hold to send this actor messages."""
+        return ActorRef(self)
+
+
+class ActorRef(Generic[MessageT]):
+    """The address of an actor: others can send it messages and stop it, and do nothing else to it."""
+
+    __slots__ = ("_actor",)
+
+    def __init__(self, actor: Actor[MessageT]) -> None:
+        self._actor = actor
+
+    def __repr__(self) -> str:
+        return f"<ActorRef {self._actor.name!r} {self._actor.state.value}>"
+
+    @property
+    def name(self) -> str:
+        """The actor's name."""
+        return self._actor.name
+
+    async def tell(self, message: MessageT) -> None:
+        """Send a message, waiting while the mailbox is full.
+
+        A checkpoint. Cancelled, the message was not sent.
+
+        Raises:
+            ActorStoppedError: the actor has stopped.
+        """
+        await self._actor.mailbox.put(message)
+
+    def tell_nowait(self, message: MessageT) -> None:
+        """Send a message, or raise.
+
+        Raises:
+            trio.WouldBlock: the mailbox is full.
+            ActorStoppedError: the actor has stopped.
+        """
+        self._actor.mailbox.put_nowait(message)
+
+    def cancel(self) -> None:
+        """Stop the actor: cancel its scope. It has stopped when its task has."""
+        self._actor.cancel_scope.cancel()

@@ -1,0 +1,139 @@
+"""The errors that flujo_actors raises, one tree under `FlujoError`.
+
+A step that fails raises nothing: its failure is data (`flujo_actors.failures`) in the run's result. What
+stands here is raised for wrong definitions, wrong calls, unusable storage and stopped actors.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+
+
+class FlujoError(Exception):
+    """The base of every error that flujo_actors raises."""
+
+
+@attrs.define(eq=False, slots=False)
+class StepDefinitionError(FlujoError, ValueError):
+    """A step was built from something that cannot be a step. Raised where the step is built."""
+
+    step: str
+    """The name that the step was given."""
+    problem: str
+    """What is wrong, and what to do."""
+
+    def __str__(self) -> str:
+        return f"Step {self.step!r}: {self.problem}"
+
+
+@attrs.frozen
+class Problem:
+    """One thing that is wrong in a pipeline, found by `check` before a run."""
+
+    path: str
+    """Where: the path of the step below the root, empty for the root itself."""
+    message: str
+    """What is wrong, and what to do."""
+
+    def __str__(self) -> str:
+        return f"{self.path or 'the pipeline'}: {self.message}"
+
+
+@attrs.define(eq=False, slots=False)
+class InvalidPipelineError(FlujoError, ValueError):
+    """A pipeline that cannot be run. Raised by `run` and `start` before anything has happened."""
+
+    pipeline: str
+    """The name of the pipeline."""
+    problems: tuple[Problem, ...]
+    """Everything that is wrong, in the order of the steps."""
+
+    def __str__(self) -> str:
+        return f"Pipeline {self.pipeline!r} cannot run: " + "; ".join(str(problem) for problem in self.problems)
+
+
+@attrs.define(eq=False, slots=False)
+class RunFailedError(FlujoError):
+    """Raised by `PipelineResult.unwrap` when there is no output to give."""
+
+    run_id: str
+    """The run that did not complete."""
+    explanation: str
+    """Its failure as text."""
+
+    def __str__(self) -> str:
+        return f"Run {self.run_id} has no output: {self.explanation}"
+
+
+@attrs.define(eq=False, slots=False)
+class ContextError(FlujoError):
+    """A context, or a value in it, that cannot be isolated or merged. The context it was found in is unchanged."""
+
+    path: str
+    """Where in the context, as it would be written in Python: `notes.lines[3]`; empty for the context itself."""
+    problem: str
+    """What is wrong, and what to do."""
+
+    def __str__(self) -> str:
+        where = f"at '{self.path}'" if self.path else "of this run"
+        return f"The context {where} {self.problem}"
+
+
+@attrs.define(eq=False, slots=False)
+class ActorStoppedError(FlujoError):
+    """A message was sent to an actor that has stopped, or stopped before it could take the message."""
+
+    actor: str
+    """The name of the actor."""
+
+    def __str__(self) -> str:
+        return f"Actor {self.actor!r} has stopped and takes no messages"
+
+
+@attrs.define(eq=False, slots=False)
+class SystemClosedError(FlujoError):
+    """A run was started on a system whose `async with open_system()` block has ended."""
+
+    def __str__(self) -> str:
+        return "The system is closed: start runs inside its `async with open_system()` block"
+
+
+class StorageError(FlujoError):
+    """The base of the errors of storage backends."""
+
+
+@attrs.define(eq=False, slots=False)
+class DatabaseUnusableError(StorageError):
+    """A database file that cannot be used. Nothing in it was changed."""
+
+    path: Path
+    """The file."""
+    problem: str
+    """What is wrong, and what to do."""
+
+    def __str__(self) -> str:
+        return f"Database {self.path}: {self.problem}"
+
+
+@attrs.define(eq=False, slots=False)
+class DuplicateRunError(StorageError, ValueError):
+    """A run was recorded as started under an id that the backend has already."""
+
+    run_id: str
+    """The id."""
+
+    def __str__(self) -> str:
+        return f"Run {self.run_id} is recorded already; run ids are used once"
+
+
+@attrs.define(eq=False, slots=False)
+class UnknownRunError(StorageError, LookupError):
+    """Something was recorded for a run that the backend does not know."""
+
+    run_id: str
+    """The id that was asked for."""
+
+    def __str__(self) -> str:
+        return f"Run {self.run_id} is not recorded here; record its start first"

@@ -1,0 +1,187 @@
+"""The mailbox of an actor: a bounded queue with many writers and one reader.
+
+It differs from `trio.open_memory_channel` in three ways that actors need. A report is *delivered*: its place was
+reserved when the child was spawned, so it is taken at once even when the mailbox is full or the sender is
+cancelled, and what the mailbox can hold is bounded by its capacity plus the children alive. The reader can take
+all that is there in one step. And a closed mailbox tells its writers which actor has stopped.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from typing import Generic, TypeVar
+
+import attrs
+import outcome
+import trio
+
+from flujo_actors.errors import ActorStoppedError
+
+MessageT = TypeVar("MessageT")
+
+
+@attrs.frozen
+class MailboxStatistics:
+    """How full a mailbox is."""
+
+    capacity: int
+    """How many messages fit before writers wait."""
+    length: int
+    """How many messages are waiting to be read, delivered reports included."""
+    writers_waiting: int
+    """How many tasks are blocked in `put`."""
+    closed: bool
+
+
+class Mailbox(Generic[MessageT]):
+    """A first-in first-out queue that belongs to one actor."""
+
+    __slots__ = ("_capacity", "_closed", "_messages", "_owner", "_reader", "_writers")
+
+    def __init__(self, owner: str, capacity: int) -> None:
+        """Make an empty mailbox.
+
+        Args:
+            owner: the name of the actor, for errors.
+            capacity: how many messages `put` lets in before it waits, at least 1.
+        """
+        self._owner = owner
+        self._capacity = capacity
+        self._messages: deque[MessageT] = deque()
+        self._reader: trio.lowlevel.Task | None = None
+        self._writers: OrderedDict[trio.lowlevel.Task, MessageT] | None = None
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def put_nowait(self, message: MessageT) -> None:
+        """Put a message in, or raise.
+
+        Raises:
+            trio.WouldBlock: the mailbox is full.
+            ActorStoppedError: the actor has stopped.
+        """
+        if self._closed:
+            raise ActorStoppedError(self._owner)
+        if len(self._messages) >= self._capacity:
+            raise trio.WouldBlock
+        self._append(message)
+
+    async def put(self, message: MessageT) -> None:
+        """Put a message in, waiting while the mailbox is full. Writers are let in in the order they came.
+
+        A checkpoint. Cancelled, it has not put the message in.
+
+        Raises:
+            ActorStoppedError: the actor has stopped, before or while waiting.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            self.put_nowait(message)
+        except trio.WouldBlock:
+            await self._wait_for_room(message)
+        else:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+
+    def deliver(self, message: MessageT) -> None:
+        """Put in a message whose place was reserved. Always succeeds; a closed mailbox drops it unread."""
+        if not self._closed:
+            self._append(message)
+
+    async def get(self) -> MessageT:
+        """Take the oldest message, waiting for one. Only the owner calls this, from one task.
+
+        A checkpoint. Cancelled, it has taken no message.
+        """
+        await self._wait_for_message()
+        return self.get_nowait()
+
+    async def get_all(self) -> list[MessageT]:
+        """Take all messages, at least one, waiting for it. Only the owner calls this, from one task.
+
+        A checkpoint. Cancelled, it has taken no message.
+        """
+        await self._wait_for_message()
+        return self.drain()
+
+    def get_nowait(self) -> MessageT:
+        """Take the oldest message.
+
+        Raises:
+            trio.WouldBlock: there is none.
+        """
+        if not self._messages:
+            raise trio.WouldBlock
+        message = self._messages.popleft()
+        if self._writers:
+            self._let_writers_in()
+        return message
+
+    def drain(self) -> list[MessageT]:
+        """Take what is there, possibly nothing."""
+        messages = list(self._messages)
+        self._messages.clear()
+        if self._writers:
+            self._let_writers_in()
+        return messages
+
+    def close(self) -> list[MessageT]:
+        """Take no more messages; writers that wait get an `ActorStoppedError`.
+
+        Returns:
+            The messages that were never read.
+        """
+        self._closed = True
+        writers, self._writers = self._writers, None
+        for writer in writers or ():
+            trio.lowlevel.reschedule(writer, outcome.Error(ActorStoppedError(self._owner)))
+        return self.drain()
+
+    def statistics(self) -> MailboxStatistics:
+        """How full the mailbox is now."""
+        return MailboxStatistics(
+            capacity=self._capacity,
+            length=len(self._messages),
+            writers_waiting=len(self._writers or ()),
+            closed=self._closed,
+        )
+
+    def _append(self, message: MessageT) -> None:
+        self._messages.append(message)
+        reader = self._reader
+        if reader is not None:
+            self._reader = None
+            trio.lowlevel.reschedule(reader)
+
+    async def _wait_for_message(self) -> None:
+        if self._messages:
+            await trio.lowlevel.checkpoint()
+            return
+        if self._reader is not None:
+            raise trio.BusyResourceError(f"two tasks read the mailbox of {self._owner!r}; an actor has one")
+
+        def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+            self._reader = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._reader = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    async def _wait_for_room(self, message: MessageT) -> None:
+        writers = self._writers = self._writers if self._writers is not None else OrderedDict()
+        task = trio.lowlevel.current_task()
+        writers[task] = message
+
+        def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+            del writers[task]
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def _let_writers_in(self) -> None:
+        writers = self._writers
+        while writers and len(self._messages) < self._capacity:
+            writer, message = writers.popitem(last=False)
+            self._messages.append(message)
+            trio.lowlevel.reschedule(writer)

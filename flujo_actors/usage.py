@@ -1,0 +1,123 @@
+"""What a run spends: money and tokens, charged as they are spent and summed to the cent.
+
+Every running step has a `UsageMeter` under the meter of the step above it. A charge is counted at once in all
+meters up to the run's, so no failure, retry or cancellation that comes after it can lose it.
+
+Costs are summed as decimals: a hundred charges of 0.01 are exactly 1, not 1.0000000000000007, and a limit of
+exactly 1 is not breached by them.
+"""
+
+from __future__ import annotations
+
+from decimal import Context, Decimal
+from typing import Final
+
+import attrs
+
+_EXACT: Final = Context(prec=60)
+_ZERO: Final = Decimal(0)
+
+
+@attrs.frozen
+class Usage:
+    """An amount spent."""
+
+    cost_usd: Decimal = _ZERO
+    """In US dollars."""
+    prompt_tokens: int = 0
+    """Tokens that went into models."""
+    completion_tokens: int = 0
+    """Tokens that came out of models."""
+
+    @property
+    def total_tokens(self) -> int:
+        """Prompt and completion tokens together."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def __sub__(self, earlier: Usage) -> Usage:
+        """What was spent since `earlier`, a former reading of the same meter."""
+        return Usage(
+            _EXACT.subtract(self.cost_usd, earlier.cost_usd),
+            self.prompt_tokens - earlier.prompt_tokens,
+            self.completion_tokens - earlier.completion_tokens,
+        )
+
+
+class UsageMeter:
+    """Counts what one running step, with all that it contains, spends. Injected as `usage`.
+
+    Not a coroutine and never blocks: `charge` counts at once, so call it as soon as the money is spent.
+    """
+
+    __slots__ = ("_completion_tokens", "_cost_usd", "_parent", "_prompt_tokens")
+
+    def __init__(self, parent: UsageMeter | None = None) -> None:
+        self._parent = parent
+        self._cost_usd = _ZERO
+        self._prompt_tokens = 0
+        self._completion_tokens = 0
+
+    def charge(
+        self, *, cost_usd: float | Decimal = 0, prompt_tokens: int = 0, completion_tokens: int = 0
+    ) -> None:
+        """Count an amount here and in every step above.
+
+        Args:
+            cost_usd: US dollars, 0 or more. A float counts as the decimal it prints as.
+            prompt_tokens: tokens that went into a model, 0 or more.
+            completion_tokens: tokens that came out of a model, 0 or more.
+
+        Raises:
+            ValueError: an amount is negative, not finite, or not a number. Nothing was counted.
+        """
+        cost = as_cost(cost_usd)
+        prompt = as_tokens("prompt_tokens", prompt_tokens)
+        completion = as_tokens("completion_tokens", completion_tokens)
+        meter: UsageMeter | None = self
+        while meter is not None:
+            meter._add(cost, prompt, completion)
+            meter = meter._parent
+
+    def total(self) -> Usage:
+        """All that was charged so far."""
+        return Usage(self._cost_usd, self._prompt_tokens, self._completion_tokens)
+
+    @property
+    def cost_usd(self) -> float:
+        """US dollars charged so far."""
+        return float(self._cost_usd)
+
+    @property
+    def total_tokens(self) -> int:
+        """Tokens charged so far, prompt and completion together."""
+        return self._prompt_tokens + self._completion_tokens
+
+    def _add(self, cost: Decimal, prompt: int, completion: int) -> None:
+        self._cost_usd = _EXACT.add(self._cost_usd, cost)
+        self._prompt_tokens += prompt
+        self._completion_tokens += completion
+
+
+def as_cost(value: object) -> Decimal:
+    """A cost in US dollars as an exact decimal.
+
+    Raises:
+        ValueError: it is not a number, or negative, or not finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise ValueError(f"cost_usd must be a number of US dollars, got {value!r}")
+    cost = Decimal(float.__repr__(value)) if isinstance(value, float) else Decimal(value)
+    if not cost.is_finite() or cost < 0:
+        raise ValueError(f"cost_usd must be 0 or more, and finite, got {value!r}")
+    return cost
+
+
+def as_tokens(name: str, value: object) -> int:
+    """A number of tokens.
+
+    Raises:
+        ValueError: it is not a whole number, or negative.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{name} must be a whole number, 0 or more, got {value!r}")
+    return value
