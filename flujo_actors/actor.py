@@ -32,7 +32,7 @@ class Actor(abc.ABC, Generic[MessageT]):
     Start it with `nursery.start_soon(actor.run, name=actor.name)`.
     """
 
-    __slots__ = ("cancel_scope", "mailbox", "name", "state")
+    __slots__ = ("cancel_reason", "cancel_scope", "mailbox", "name", "state")
 
     def __init__(self, name: str, *, mailbox_capacity: int) -> None:
         """Make an actor that is not yet running.
@@ -44,6 +44,7 @@ class Actor(abc.ABC, Generic[MessageT]):
         self.name = name
         self.mailbox: Mailbox[MessageT] = Mailbox(name, mailbox_capacity)
         self.cancel_scope = trio.CancelScope()
+        self.cancel_reason: str | None = None
         self.state = ActorState.NEW
 
     async def run(self) -> None:
@@ -67,6 +68,11 @@ class Actor(abc.ABC, Generic[MessageT]):
         """Called last, whatever happened. Not a coroutine, so a cancellation cannot keep it from finishing."""
         self.state = ActorState.STOPPED
         self.mailbox.close()
+
+    def cancel(self, reason: str) -> None:
+        """Cancel what the actor does, all that it started included. It has stopped when its task has."""
+        self.cancel_reason = reason
+        self.cancel_scope.cancel(reason)
 
     @property
     def ref(self) -> ActorRef[MessageT]:
@@ -109,6 +115,6 @@ class ActorRef(Generic[MessageT]):
         """
         self._actor.mailbox.put_nowait(message)
 
-    def cancel(self) -> None:
-        """Stop the actor: cancel its scope. It has stopped when its task has."""
-        self._actor.cancel_scope.cancel()
+    def cancel(self, reason: str) -> None:
+        """Cancel what the actor does, all that it started included. It has stopped when its task has."""
+        self._actor.cancel(reason)

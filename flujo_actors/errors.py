@@ -118,6 +118,22 @@ class DatabaseUnusableError(StorageError):
 
 
 @attrs.define(eq=False, slots=False)
+class DatabaseFailedError(StorageError):
+    """A database that was opened well and failed in use: a full disk, a lock of another process, a damaged file.
+
+    The transaction it failed in has changed nothing.
+    """
+
+    path: Path
+    """The file."""
+    problem: str
+    """What is wrong."""
+
+    def __str__(self) -> str:
+        return f"Database {self.path}: {self.problem}"
+
+
+@attrs.define(eq=False, slots=False)
 class DuplicateRunError(StorageError, ValueError):
     """A run was recorded as started under an id that the backend has already."""
 

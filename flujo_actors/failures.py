@@ -106,9 +106,7 @@ def cancelled_failure(
     )
 
 
-def _from_exception(
-    domain: FailureDomain, prefix: str, error: BaseException, *, step: str, attempt: int
-) -> Failure:
+def _from_exception(domain: FailureDomain, prefix: str, error: BaseException, *, step: str, attempt: int) -> Failure:
     name = type(error).__name__
     message = _text_of(error)
     return Failure(

@@ -28,14 +28,16 @@ class Start:
     """Seconds to wait first, the back-off of a retry."""
     timeout: float | None = None
     """Seconds the work may take once it has begun."""
+    limit: float | None = None
+    """The limit behind `timeout` as the user stated it, in seconds, for the text of the failure."""
 
 
 @attrs.frozen
 class Completed:
     """Up: the work is done."""
 
-    child: int
-    """The supervisor's key for the child."""
+    child: str
+    """The child's span id."""
     result: StepResult
 
 
@@ -43,8 +45,8 @@ class Completed:
 class Failed:
     """Up: the work failed, in the domain that `result.failure` names."""
 
-    child: int
-    """The supervisor's key for the child."""
+    child: str
+    """The child's span id."""
     result: StepResult
 
 
@@ -52,8 +54,8 @@ class Failed:
 class Cancelled:
     """Up: the child was stopped from outside; what it spent is in the result."""
 
-    child: int
-    """The supervisor's key for the child."""
+    child: str
+    """The child's span id."""
     result: StepResult
 
 

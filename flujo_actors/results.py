@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from types import MappingProxyType
-from typing import Any, Final, Generic
+from typing import Any, Generic
 
 import attrs
 from typing_extensions import TypeVar
@@ -16,8 +15,6 @@ from flujo_actors.spans import Span, SpanStatus, build_trace
 
 OutputT = TypeVar("OutputT", default=Any)
 ContextT = TypeVar("ContextT", default=Any)
-
-NO_METADATA: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @attrs.frozen
@@ -45,7 +42,7 @@ class StepResult:
     """The context as this step left it, `None` in a run without one."""
     step_history: tuple[StepResult, ...] = ()
     """The results of the children, in order; of every attempt when there were several."""
-    metadata: Mapping[str, Any] = NO_METADATA
+    metadata: Mapping[str, Any] = attrs.Factory(dict)
     """What else the kind of step has to say."""
 
 

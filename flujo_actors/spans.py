@@ -50,8 +50,8 @@ class Span:
     """What else is known, JSON values only.
 
     Always `path` (below the root) and `kind` (the class of the step). When they are not zero: `cost_usd`,
-    `prompt_tokens`, `completion_tokens`, everything inside included. For a step that failed: `failure`. For a
-    step that was tried more than once: `attempts`, a timed entry for each try with its own failure and usage.
+    `prompt_tokens`, `completion_tokens`, `other_tokens`, everything inside included. For a step that failed:
+    `failure`. For a step that was tried more than once: `attempts`, a timed entry for each try.
     """
 
     def to_dict(self) -> dict[str, Any]:
@@ -129,6 +129,8 @@ def usage_attributes(usage: Usage) -> dict[str, Any]:
         attributes["prompt_tokens"] = usage.prompt_tokens
     if usage.completion_tokens:
         attributes["completion_tokens"] = usage.completion_tokens
+    if usage.other_tokens:
+        attributes["other_tokens"] = usage.other_tokens
     return attributes
 
 

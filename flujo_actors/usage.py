@@ -28,11 +28,13 @@ class Usage:
     """Tokens that went into models."""
     completion_tokens: int = 0
     """Tokens that came out of models."""
+    other_tokens: int = 0
+    """Tokens of which only the total was told."""
 
     @property
     def total_tokens(self) -> int:
-        """Prompt and completion tokens together."""
-        return self.prompt_tokens + self.completion_tokens
+        """All tokens together."""
+        return self.prompt_tokens + self.completion_tokens + self.other_tokens
 
     def __sub__(self, earlier: Usage) -> Usage:
         """What was spent since `earlier`, a former reading of the same meter."""
@@ -40,6 +42,7 @@ class Usage:
             _EXACT.subtract(self.cost_usd, earlier.cost_usd),
             self.prompt_tokens - earlier.prompt_tokens,
             self.completion_tokens - earlier.completion_tokens,
+            self.other_tokens - earlier.other_tokens,
         )
 
 
@@ -49,17 +52,16 @@ class UsageMeter:
     Not a coroutine and never blocks: `charge` counts at once, so call it as soon as the money is spent.
     """
 
-    __slots__ = ("_completion_tokens", "_cost_usd", "_parent", "_prompt_tokens")
+    __slots__ = ("_completion_tokens", "_cost_usd", "_other_tokens", "_parent", "_prompt_tokens")
 
     def __init__(self, parent: UsageMeter | None = None) -> None:
         self._parent = parent
         self._cost_usd = _ZERO
         self._prompt_tokens = 0
         self._completion_tokens = 0
+        self._other_tokens = 0
 
-    def charge(
-        self, *, cost_usd: float | Decimal = 0, prompt_tokens: int = 0, completion_tokens: int = 0
-    ) -> None:
+    def charge(self, *, cost_usd: float | Decimal = 0, prompt_tokens: int = 0, completion_tokens: int = 0) -> None:
         """Count an amount here and in every step above.
 
         Args:
@@ -72,15 +74,24 @@ class UsageMeter:
         """
         cost = as_cost(cost_usd)
         prompt = as_tokens("prompt_tokens", prompt_tokens)
-        completion = as_tokens("completion_tokens", completion_tokens)
-        meter: UsageMeter | None = self
-        while meter is not None:
-            meter._add(cost, prompt, completion)
-            meter = meter._parent
+        self._add(Usage(cost, prompt, as_tokens("completion_tokens", completion_tokens)))
+
+    def charge_total(self, cost_usd: float | Decimal, tokens: int) -> None:
+        """Count an amount of which only the sum of the tokens is known.
+
+        Raises:
+            ValueError: an amount is negative, not finite, or not a number. Nothing was counted.
+        """
+        self._add(Usage(as_cost(cost_usd), other_tokens=as_tokens("token_counts", tokens)))
 
     def total(self) -> Usage:
         """All that was charged so far."""
-        return Usage(self._cost_usd, self._prompt_tokens, self._completion_tokens)
+        return Usage(self._cost_usd, self._prompt_tokens, self._completion_tokens, self._other_tokens)
+
+    @property
+    def used(self) -> bool:
+        """Whether anything but zero was charged."""
+        return bool(self._cost_usd or self._prompt_tokens or self._completion_tokens or self._other_tokens)
 
     @property
     def cost_usd(self) -> float:
@@ -89,13 +100,17 @@ class UsageMeter:
 
     @property
     def total_tokens(self) -> int:
-        """Tokens charged so far, prompt and completion together."""
-        return self._prompt_tokens + self._completion_tokens
+        """Tokens charged so far, all together."""
+        return self._prompt_tokens + self._completion_tokens + self._other_tokens
 
-    def _add(self, cost: Decimal, prompt: int, completion: int) -> None:
-        self._cost_usd = _EXACT.add(self._cost_usd, cost)
-        self._prompt_tokens += prompt
-        self._completion_tokens += completion
+    def _add(self, amount: Usage) -> None:
+        meter: UsageMeter | None = self
+        while meter is not None:
+            meter._cost_usd = _EXACT.add(meter._cost_usd, amount.cost_usd)
+            meter._prompt_tokens += amount.prompt_tokens
+            meter._completion_tokens += amount.completion_tokens
+            meter._other_tokens += amount.other_tokens
+            meter = meter._parent
 
 
 def as_cost(value: object) -> Decimal:

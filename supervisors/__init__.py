@@ -1,0 +1,41 @@
+"""The actors of steps, and the policies that they apply.
+
+registry      which actor runs which kind of step; users add their own
+step_actor    one attempt of one step: a `Start` in, exactly one report out
+leaf          `Step`: calls the agent
+supervisor    a step actor with children
+sequence      `Pipeline`
+children      spawning, retrying and recording children
+decisions     what to do about a failed child, as pure functions
+root          the supervisor of a whole run
+environment   what all actors of a run share
+"""
+
+from typing import Final
+
+from flujo_actors.steps import Pipeline, Step
+from flujo_actors.supervisors.children import Children
+from flujo_actors.supervisors.environment import RunEnvironment
+from flujo_actors.supervisors.leaf import LeafActor
+from flujo_actors.supervisors.registry import ActorRegistry, UnknownStepError
+from flujo_actors.supervisors.root import RootSupervisor
+from flujo_actors.supervisors.sequence import SequenceSupervisor
+from flujo_actors.supervisors.step_actor import Place, StepActor
+from flujo_actors.supervisors.supervisor import Supervisor
+
+DEFAULT_ACTORS: Final = ActorRegistry({Step: LeafActor, Pipeline: SequenceSupervisor})
+"""The actors of the steps that come with the library."""
+
+__all__ = [
+    "DEFAULT_ACTORS",
+    "ActorRegistry",
+    "Children",
+    "LeafActor",
+    "Place",
+    "RootSupervisor",
+    "RunEnvironment",
+    "SequenceSupervisor",
+    "StepActor",
+    "Supervisor",
+    "UnknownStepError",
+]

@@ -33,6 +33,10 @@ class ContextBranch:
         """
         self.context = _isolated_copy(child.context)
 
+    def publish(self) -> Any:
+        """The context as an object of the user's own class that nothing here keeps a hold on."""
+        return _isolated_copy(self.context)
+
 
 class _NoContext(ContextBranch):
     """The branch of a run that has no context."""
@@ -63,7 +67,7 @@ def open_branch(context: Any) -> ContextBranch:
     if not _is_supported(context):
         raise ContextError(
             path="",
-            problem=f"is a {type(context).__name__}; it must be an attrs class, a dataclass, a pydantic model or a dict",
+            problem=f"is a {type(context).__name__}; pass an attrs or dataclass instance, a pydantic model or a dict",
         )
     return ContextBranch(_isolated_copy(context))
 
@@ -86,7 +90,9 @@ def _isolated_copy(context: Any) -> Any:
         return copy.deepcopy(context)
     except Exception as error:
         path, culprit = _find_culprit(context)
-        problem = f"holds a {type(culprit).__name__}, which cannot be copied for a step ({error}); pass it as `resources`"
+        problem = (
+            f"holds a {type(culprit).__name__}, which cannot be copied for a step ({error}); pass it as `resources`"
+        )
         raise ContextError(path, problem) from error
 
 

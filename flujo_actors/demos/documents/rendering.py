@@ -1,0 +1,171 @@
+"""The report as a person reads it, and as JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Any, Final
+
+from cattrs.preconf.json import make_converter
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from flujo_actors.demos.documents.markup import MARKUP_BY_SUFFIX
+from flujo_actors.demos.documents.readability import ROUGH_BELOW_WORDS, Readability
+from flujo_actors.demos.documents.report import DocumentReport, FileReport, Totals
+
+MOST_NOTES: Final = 10
+"""How many files and folders that were left out are named; JSON has them all."""
+
+_WIDEST: Final = 100_000
+_COLUMNS: Final = ("Words", "Headings", "Ease", "Grade", "Dead links", "TODOs")
+_CONVERTER: Final = make_converter()
+
+
+def render(output: DocumentReport, console: Console) -> None:
+    """Print a report: a table of the documents, then the problems, one to a line as `file:line: problem`.
+
+    Args:
+        output: the report.
+        console: where to print. Only for a terminal are there colours, and long file names folded to fit.
+    """
+    for part in report_parts(output):
+        if isinstance(part, Table) and not console.is_terminal:
+            part.width = _natural_width(part, console)
+        console.print(part, soft_wrap=isinstance(part, Text), crop=False, highlight=False)
+
+
+def to_json(output: DocumentReport) -> dict[str, Any]:
+    """The report as JSON values, with the scores that `Readability` computes."""
+    data: dict[str, Any] = _CONVERTER.unstructure(output)
+    for values, source in zip(data["files"], output.files, strict=True):
+        values["readability"] = _readability_values(source.readability)
+    data["totals"]["readability"] = _readability_values(output.totals.readability)
+    return data
+
+
+def report_parts(report: DocumentReport) -> Iterator[Table | Text]:
+    """What `render` prints, from top to bottom."""
+    yield Text(_headline(report), style="bold")
+    if report.files:
+        yield _table(report)
+        yield from _legend(report)
+    yield from _problems(report)
+    yield from _left_out(report)
+
+
+def _headline(report: DocumentReport) -> str:
+    totals = report.totals
+    if not report.files and not report.unread:
+        looked_for = ", ".join(MARKUP_BY_SUFFIX)
+        return f"No documents in {_printable(report.asked)}: there is no file that ends in one of {looked_for}"
+    counts = [_count(totals.files, "document"), _count(totals.words, "word"), _count(totals.problems, "problem")]
+    return f"{_printable(report.asked)}: {', '.join(counts)}"
+
+
+def _table(report: DocumentReport) -> Table:
+    table = Table(box=None, pad_edge=False, show_footer=len(report.files) > 1, header_style="bold", footer_style="bold")
+    table.add_column("Document", "All", overflow="fold")
+    for heading, footer in zip(_COLUMNS, _cells_of_totals(report.totals), strict=True):
+        table.add_column(heading, footer, justify="right", no_wrap=True)
+    for file in report.files:
+        table.add_row(Text(_printable(file.name)), *_cells_of_file(file))
+    return table
+
+
+def _natural_width(table: Table, console: Console) -> int:
+    """How wide the table is when nothing has to be folded: whoever reads a file or a pipe wants whole rows."""
+    return Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
+
+
+def _cells_of_file(file: FileReport) -> list[str]:
+    counts = file.words.words, file.headings.total, len(file.dead_links), len(file.todos)
+    return _cells(counts, file.readability)
+
+
+def _cells_of_totals(totals: Totals) -> list[str]:
+    return _cells((totals.words, totals.headings, totals.dead_links, totals.todos), totals.readability)
+
+
+def _cells(counts: tuple[int, int, int, int], readability: Readability | None) -> list[str]:
+    words, headings, dead_links, todos = (f"{count:,}" for count in counts)
+    return [words, headings, *_scores(readability), dead_links, todos]
+
+
+def _scores(readability: Readability | None) -> tuple[str, str]:
+    if readability is None:
+        return "-", "-"
+    mark = "~" if readability.is_rough else ""
+    return f"{mark}{readability.reading_ease:.1f}", f"{mark}{readability.grade:.1f}"
+
+
+def _legend(report: DocumentReport) -> Iterator[Text]:
+    scores = [file.readability for file in report.files if file.readability is not None]
+    lines = ["Words: of the text, without code blocks."]
+    if scores:
+        lines.append("Ease: Flesch reading ease, 60 to 70 is plain English, more is easier. Grade: school years.")
+    if any(score.is_rough for score in scores):
+        lines.append(f"~ rough: fewer than {ROUGH_BELOW_WORDS} words in sentences.")
+    yield Text("\n" + "\n".join(lines), style="dim")
+
+
+def _problems(report: DocumentReport) -> Iterator[Text]:
+    lines = [*_unread_lines(report), *_lines_of_files(report)]
+    if lines:
+        yield Text("\nProblems", style="bold")
+        yield from lines
+
+
+def _unread_lines(report: DocumentReport) -> Iterator[Text]:
+    for note in report.unread:
+        yield _line(_where(report, note.name), f" {note.text}", "red")
+
+
+def _lines_of_files(report: DocumentReport) -> Iterator[Text]:
+    for file in report.files:
+        where = _where(report, file.name)
+        for line, text, style in sorted(_problems_of_file(file)):
+            yield _line(f"{where}:{line}:", f" {text}", style)
+
+
+def _problems_of_file(file: FileReport) -> Iterator[tuple[int, str, str]]:
+    for link in file.dead_links:
+        yield link.line, f"dead link {link.target} ({link.problem})", "red"
+    for todo in file.todos:
+        yield todo.line, f"{todo.marker} {todo.text}".rstrip(), "yellow"
+    for heading in file.headings.skipping:
+        yield heading.line, f"heading skips to level {heading.level}: {heading.text}", "yellow"
+
+
+def _left_out(report: DocumentReport) -> Iterator[Text]:
+    if report.left_out:
+        named = [f"{_printable(note.name)} ({note.text})" for note in report.left_out[:MOST_NOTES]]
+        more = len(report.left_out) - len(named)
+        yield Text(f"\nLeft out: {', '.join(named)}{f' and {more:,} more' if more else ''}", style="dim")
+
+
+def _line(where: str, text: str, style: str) -> Text:
+    return Text.assemble((_printable(where), "bold"), (_printable(text), style))
+
+
+def _where(report: DocumentReport, name: str) -> str:
+    """The path as the user would type it from where they asked."""
+    return str(PurePath(report.asked)) if report.is_one_file else str(PurePath(report.asked, name))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _printable(text: str) -> str:
+    """Text from a file, without what a terminal would obey: escape sequences, line breaks, overrides of direction."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+def _readability_values(readability: Readability | None) -> dict[str, Any] | None:
+    if readability is None:
+        return None
+    scores = {"reading_ease": round(readability.reading_ease, 2), "grade": round(readability.grade, 2)}
+    return {**_CONVERTER.unstructure(readability), **scores, "is_rough": readability.is_rough}

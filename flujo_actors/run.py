@@ -1,0 +1,177 @@
+"""One run of a pipeline: from the first span to the stored record."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Generic, TypeVar
+
+import trio
+
+from flujo_actors.context import ContextBranch
+from flujo_actors.errors import FlujoError
+from flujo_actors.events import EventsMissed, RunEvent
+from flujo_actors.results import PipelineResult
+from flujo_actors.spans import SpanStatus
+from flujo_actors.steps import AnyStep
+from flujo_actors.storage.actor import StorageActor
+from flujo_actors.storage.records import RunRecord
+from flujo_actors.supervisors import RootSupervisor, RunEnvironment
+
+OutputT = TypeVar("OutputT")
+ContextT = TypeVar("ContextT")
+
+EVENT_BUFFER: Final = 1024
+"""Events that wait for one watcher before it misses some."""
+
+
+class RunAbortedError(FlujoError):
+    """Raised by `Run.wait` when the run has no result: the program around it was cancelled or crashed."""
+
+
+class Run(Generic[OutputT, ContextT]):
+    """A run that was started: wait for it, watch it, cancel it. Made by `System.start`."""
+
+    def __init__(
+        self,
+        pipeline: AnyStep,
+        data: Any,
+        branch: ContextBranch,
+        environment: RunEnvironment,
+        storage: StorageActor | None,
+    ) -> None:
+        self._pipeline = pipeline
+        self._data = data
+        self._environment = environment
+        self._storage = storage
+        self._root = RootSupervisor(environment, branch)
+        self._started_at = environment.clock.now()
+        self._ended = trio.Event()
+        self._watchers: list[Watcher] = []
+        self._result: PipelineResult[OutputT, ContextT] | None = None
+
+    def __repr__(self) -> str:
+        state = "running" if not self._ended.is_set() else "aborted" if self._result is None else self._result.status
+        return f"<Run {self.run_id} of {self._pipeline.name!r}, {state}>"
+
+    @property
+    def run_id(self) -> str:
+        """32 hexadecimal digits."""
+        return self._environment.run_id
+
+    async def wait(self) -> PipelineResult[OutputT, ContextT]:
+        """Wait for the run's result. A checkpoint; cancelling it leaves the run alone.
+
+        Raises:
+            RunAbortedError: the run was ended from around it and has no result.
+        """
+        await self._ended.wait()
+        if self._result is None:
+            raise RunAbortedError(f"Run {self.run_id} was ended together with the system that ran it")
+        return self._result
+
+    def cancel(self, reason: str = "cancelled by the caller") -> None:
+        """Stop the run. Its result has the status `CANCELLED`, and all that was spent and done until then."""
+        self._root.cancel(reason)
+
+    def events(self) -> trio.MemoryReceiveChannel[RunEvent]:
+        """What happens in the run from now on, for `async for`; it ends when the run does. Any number may watch.
+
+        The run never waits for a watcher. One that lags more than `EVENT_BUFFER` events behind misses those in
+        between, and an `EventsMissed` tells it how many they were. Close the channel to stop watching early.
+        """
+        send, receive = trio.open_memory_channel[RunEvent](EVENT_BUFFER)
+        if self._ended.is_set():
+            send.close()
+        else:
+            self._watchers.append(Watcher(send))
+            self._environment.watchers.append(self._watchers[-1].tell)
+        return receive
+
+    async def execute(self) -> PipelineResult[OutputT, ContextT]:
+        """Run to the end, in the task that calls this. `System` calls it, once."""
+        try:
+            self._result = await self._execute()
+        finally:
+            self._ended.set()
+            for watcher in self._watchers:
+                watcher.close()
+        return self._result
+
+    async def _execute(self) -> PipelineResult[OutputT, ContextT]:
+        if self._storage is not None:
+            await self._storage.begin_run(self._record(SpanStatus.RUNNING, None))
+        try:
+            step_result = await self._root.run(self._pipeline, self._data)
+        except BaseException as error:
+            with trio.CancelScope(shield=True):
+                await self._store_end(*_abort_of(error))
+            raise
+        # The root's span is the last, and says how the run ended.
+        status, failure = self._environment.spans[-1].status, step_result.failure
+        warnings = await self._store_end(status, None if failure is None else str(failure))
+        return PipelineResult(
+            run_id=self.run_id,
+            status=status,
+            output=step_result.output,
+            context=self._root.context,
+            step_history=step_result.step_history,
+            total_cost_usd=self._root.meter.cost_usd,
+            total_tokens=self._root.meter.total_tokens,
+            failure=failure,
+            spans=tuple(self._environment.spans),
+            warnings=warnings,
+        )
+
+    async def _store_end(self, status: SpanStatus, error: str | None) -> tuple[str, ...]:
+        """Have the end stored, wait until it is, and say what could not be."""
+        if self._storage is None:
+            return ()
+        await self._storage.end_run(self._record(status, error)).wait()
+        return self._storage.losses(self.run_id)
+
+    def _record(self, status: SpanStatus, error: str | None) -> RunRecord:
+        clock = self._environment.clock
+        return RunRecord(
+            run_id=self.run_id,
+            status=status,
+            pipeline=self._pipeline.name,
+            started_at=clock.wall(self._started_at),
+            ended_at=None if status is SpanStatus.RUNNING else clock.wall(clock.now()),
+            total_cost_usd=self._root.meter.cost_usd,
+            total_tokens=self._root.meter.total_tokens,
+            error=error,
+        )
+
+
+class Watcher:
+    """Sends one reader the events that it has room for."""
+
+    def __init__(self, send: trio.MemorySendChannel[RunEvent]) -> None:
+        self._send = send
+        self._missed = 0
+
+    def tell(self, event: RunEvent) -> None:
+        """Send the event, or count it as missed."""
+        try:
+            if self._missed:
+                self._send.send_nowait(EventsMissed(self._missed))
+                self._missed = 0
+            self._send.send_nowait(event)
+        except trio.WouldBlock:
+            self._missed += 1
+        except trio.BrokenResourceError:
+            """The reader has gone."""
+
+    def close(self) -> None:
+        """Say that no more events come."""
+        self._send.close()
+
+
+def _abort_of(error: BaseException) -> tuple[SpanStatus, str]:
+    """The status and error of a run that an exception has passed through."""
+    if isinstance(error, BaseExceptionGroup):
+        _, rest = error.split((trio.Cancelled, KeyboardInterrupt))
+    else:
+        rest = None if isinstance(error, trio.Cancelled | KeyboardInterrupt) else error
+    if rest is None:
+        return SpanStatus.CANCELLED, "Cancelled: stopped by the program around the run"
+    return SpanStatus.FAILED, f"the runtime stopped with {type(error).__name__}: {error}"

@@ -1,0 +1,161 @@
+"""Agents: what a leaf step calls, and what it hands to them.
+
+An agent takes the step's input as its one positional argument. What else it declares by name is injected:
+`context` (its branch of the run's context), `resources` (what was passed to the run) and `usage` (the meter to
+charge). All of it is found out once, when the step is built.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable
+from typing import Any, Final, Protocol, TypeVar
+
+import attrs
+
+from flujo_actors.usage import UsageMeter
+
+InputT_contra = TypeVar("InputT_contra", contravariant=True)
+ContextT_contra = TypeVar("ContextT_contra", contravariant=True)
+ReturnT_co = TypeVar("ReturnT_co", covariant=True)
+FunctionT_co = TypeVar("FunctionT_co", covariant=True)
+
+INJECTED: Final = ("context", "resources", "usage")
+"""The names that an agent may declare to have something injected."""
+
+
+class TakesContext(Protocol[InputT_contra, ContextT_contra, ReturnT_co]):
+    """A callable that declares `context`."""
+
+    def __call__(self, data: InputT_contra, /, *, context: ContextT_contra) -> ReturnT_co:
+        """Do the step's work."""
+        ...
+
+
+class TakesContextAndUsage(Protocol[InputT_contra, ContextT_contra, ReturnT_co]):
+    """A callable that declares `context` and `usage`."""
+
+    def __call__(self, data: InputT_contra, /, *, context: ContextT_contra, usage: UsageMeter) -> ReturnT_co:
+        """Do the step's work."""
+        ...
+
+
+class TakesContextAndResources(Protocol[InputT_contra, ContextT_contra, ReturnT_co]):
+    """A callable that declares `context` and `resources`."""
+
+    def __call__(self, data: InputT_contra, /, *, context: ContextT_contra, resources: Any) -> ReturnT_co:
+        """Do the step's work."""
+        ...
+
+
+class TakesEverything(Protocol[InputT_contra, ContextT_contra, ReturnT_co]):
+    """A callable that declares `context`, `resources` and `usage`."""
+
+    def __call__(
+        self, data: InputT_contra, /, *, context: ContextT_contra, resources: Any, usage: UsageMeter
+    ) -> ReturnT_co:
+        """Do the step's work."""
+        ...
+
+
+class Runs(Protocol[FunctionT_co]):
+    """An object whose `run` is the callable."""
+
+    @property
+    def run(self) -> FunctionT_co:
+        """Do the step's work."""
+        ...
+
+
+@attrs.frozen
+class AgentCall:
+    """How to call an agent, found out once."""
+
+    function: Callable[..., Any]
+    """The callable itself, or the agent's `run`."""
+    always_async: bool
+    """Whether it is an `async def`, so that what it returns need not be looked at."""
+    injected: tuple[str, ...]
+    """Which of `INJECTED` it declares."""
+    input_type: Any
+    """Its annotation for the input, `Any` where there is none."""
+    output_type: Any
+    """Its annotation for the output, `Any` where there is none."""
+    context_type: Any
+    """Its annotation for the context, `Any` where there is none; `None` when it declares no context."""
+
+
+def inspect_agent(agent: object) -> AgentCall:
+    """Find out how an agent is called.
+
+    Raises:
+        TypeError: it cannot be an agent. The text says what it is and what to do.
+    """
+    function = _callable_of(agent)
+    if inspect.isasyncgenfunction(inspect.unwrap(function)):
+        raise TypeError(f"{_name_of(agent)} is an async generator; return one value instead of yielding several")
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        # Some builtins have no signature to read. They take the input and nothing else.
+        return AgentCall(function, always_async=False, injected=(), input_type=Any, output_type=Any, context_type=None)
+    injected = tuple(name for name in INJECTED if _declares(signature, name))
+    _check_arguments(agent, signature, injected)
+    hints = _hints_of(function)
+    first = next(iter(signature.parameters), "")
+    return AgentCall(
+        function,
+        always_async=inspect.iscoroutinefunction(function),
+        injected=injected,
+        input_type=hints.get(first, Any),
+        output_type=hints.get("return", Any),
+        context_type=hints.get("context", Any) if "context" in injected else None,
+    )
+
+
+def agent_name(agent: object) -> str:
+    """A name for a step, taken from its agent."""
+    name = getattr(agent, "__name__", None)
+    return name if isinstance(name, str) and name != "<lambda>" else type(agent).__name__
+
+
+def _callable_of(agent: object) -> Callable[..., Any]:
+    if inspect.isclass(agent):
+        raise TypeError(f"the class {agent.__name__} is no agent; pass an instance of it, or a function")
+    run: object = getattr(agent, "run", None)
+    if callable(run):
+        return run
+    if callable(agent):
+        return agent
+    raise TypeError(f"{agent!r} is no agent; pass a function, or an object with an `async def run(self, data)`")
+
+
+def _declares(signature: inspect.Signature, name: str) -> bool:
+    parameter = signature.parameters.get(name)
+    if parameter is None or parameter.kind is parameter.POSITIONAL_ONLY:
+        return False
+    # `def agent(context): ...` takes its input under that name.
+    return parameter.kind is parameter.KEYWORD_ONLY or next(iter(signature.parameters)) != name
+
+
+def _check_arguments(agent: object, signature: inspect.Signature, injected: tuple[str, ...]) -> None:
+    try:
+        signature.bind(None, **dict.fromkeys(injected))
+    except TypeError as error:
+        raise TypeError(
+            f"{_name_of(agent)}{signature} cannot be called with the step's input as its one positional argument "
+            f"({error}); besides it, an agent may declare {', '.join(INJECTED)}"
+        ) from None
+
+
+def _hints_of(function: Callable[..., Any]) -> dict[str, Any]:
+    target = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
+    try:
+        return typing.get_type_hints(target)
+    except Exception:  # noqa: BLE001 - an annotation that cannot be evaluated is an annotation we do not have
+        return {}
+
+
+def _name_of(agent: object) -> str:
+    return getattr(agent, "__qualname__", None) or type(agent).__qualname__

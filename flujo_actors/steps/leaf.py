@@ -1,0 +1,256 @@
+"""`Step`, the leaf that calls an agent, and the `@step` decorator."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, Concatenate, Final, ParamSpec, TypedDict, overload
+
+import attrs
+from typing_extensions import Unpack
+
+from flujo_actors.errors import StepDefinitionError
+from flujo_actors.steps.agents import (
+    AgentCall,
+    Runs,
+    TakesContext,
+    TakesContextAndResources,
+    TakesContextAndUsage,
+    TakesEverything,
+    agent_name,
+    inspect_agent,
+)
+from flujo_actors.steps.pipeline import (
+    BaseStep,
+    ContextT,
+    ContextT_contra,
+    InputT,
+    InputT_contra,
+    OutputT,
+    OutputT_co,
+)
+from flujo_actors.steps.retry import RetryPolicy
+
+P = ParamSpec("P")
+
+
+class StepOptions(TypedDict, total=False):
+    """What every step takes by keyword."""
+
+    retry: RetryPolicy | None
+    timeout: float | None
+
+
+@attrs.frozen(slots=False, init=False)
+class Step(BaseStep[InputT_contra, OutputT_co, ContextT_contra]):
+    """A leaf: one call of an agent. Tried twice by default when the agent raises or its time runs out."""
+
+    agent: Any
+    """What is called: a function, or an object with an async `run`."""
+    call: AgentCall = attrs.field(init=False, eq=False, repr=False)
+    """How it is called, found out when the step was built."""
+
+    default_retry: ClassVar[RetryPolicy] = RetryPolicy(max_attempts=2)
+
+    @overload
+    def __init__(
+        self: Step[InputT, OutputT, ContextT],
+        name: str,
+        agent: TakesContext[InputT, ContextT, Awaitable[OutputT]],
+        **options: Unpack[StepOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Step[InputT, OutputT, ContextT],
+        name: str,
+        agent: TakesContextAndUsage[InputT, ContextT, Awaitable[OutputT]],
+        **options: Unpack[StepOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Step[InputT, OutputT, ContextT],
+        name: str,
+        agent: TakesContextAndResources[InputT, ContextT, Awaitable[OutputT]],
+        **options: Unpack[StepOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Step[InputT, OutputT, ContextT],
+        name: str,
+        agent: TakesEverything[InputT, ContextT, Awaitable[OutputT]],
+        **options: Unpack[StepOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Step[InputT, OutputT, object],
+        name: str,
+        agent: Callable[Concatenate[InputT, P], Awaitable[OutputT]],
+        **options: Unpack[StepOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Step[InputT, OutputT, ContextT],
+        name: str,
+        agent: Runs[TakesContext[InputT, ContextT, Awaitable[OutputT]]],
+        **options: Unpack[StepOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Step[InputT, OutputT, ContextT],
+        name: str,
+        agent: Runs[TakesContextAndUsage[InputT, ContextT, Awaitable[OutputT]]],
+        **options: Unpack[StepOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Step[InputT, OutputT, ContextT],
+        name: str,
+        agent: Runs[TakesContextAndResources[InputT, ContextT, Awaitable[OutputT]]],
+        **options: Unpack[StepOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Step[InputT, OutputT, ContextT],
+        name: str,
+        agent: Runs[TakesEverything[InputT, ContextT, Awaitable[OutputT]]],
+        **options: Unpack[StepOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Step[InputT, OutputT, object],
+        name: str,
+        agent: Runs[Callable[Concatenate[InputT, P], Awaitable[OutputT]]],
+        **options: Unpack[StepOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Step[InputT, OutputT, ContextT],
+        name: str,
+        agent: TakesContext[InputT, ContextT, OutputT],
+        **options: Unpack[StepOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Step[InputT, OutputT, ContextT],
+        name: str,
+        agent: TakesContextAndUsage[InputT, ContextT, OutputT],
+        **options: Unpack[StepOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Step[InputT, OutputT, ContextT],
+        name: str,
+        agent: TakesContextAndResources[InputT, ContextT, OutputT],
+        **options: Unpack[StepOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Step[InputT, OutputT, ContextT],
+        name: str,
+        agent: TakesEverything[InputT, ContextT, OutputT],
+        **options: Unpack[StepOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Step[InputT, OutputT, object],
+        name: str,
+        agent: Callable[Concatenate[InputT, P], OutputT],
+        **options: Unpack[StepOptions],
+    ) -> None: ...
+    def __init__(self, name: str, agent: Any, **options: Unpack[StepOptions]) -> None:
+        """Make a step.
+
+        Args:
+            name: the step's name, part of its path.
+            agent: a function, async or not, or an object with an `async def run`. It takes the step's input as
+                its one positional argument, and by name what it declares of `context`, `resources`, `usage`.
+            **options: `retry` (a `RetryPolicy`) and `timeout` (seconds for one attempt).
+
+        Raises:
+            StepDefinitionError: the name, the agent or the timeout is none.
+        """
+        self.__attrs_init__(name, agent, **options)  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue] - made by attrs
+
+    def __attrs_post_init__(self) -> None:
+        try:
+            call = inspect_agent(self.agent)
+        except TypeError as error:
+            raise StepDefinitionError(self.name, str(error)) from None
+        object.__setattr__(self, "call", call)
+
+    @property
+    def input_type(self) -> Any:
+        """As the agent is annotated."""
+        return self.call.input_type
+
+    @property
+    def output_type(self) -> Any:
+        """As the agent is annotated."""
+        return self.call.output_type
+
+    @property
+    def context_type(self) -> Any:
+        """As the agent is annotated; `None` when it declares no context."""
+        return self.call.context_type
+
+
+@attrs.frozen
+class StepDecorator:
+    """Makes a step of a function: `@step`, or `@step(name=..., retry=..., timeout=...)`.
+
+    The step takes the function's place and is named after it; the function itself is `the_step.agent`.
+    """
+
+    name: str | None = None
+    """The name to give instead of the function's."""
+    options: StepOptions = attrs.Factory(StepOptions)
+    """What was given by keyword so far."""
+
+    @overload
+    def __call__(
+        self, agent: TakesContext[InputT, ContextT, Awaitable[OutputT]], /
+    ) -> Step[InputT, OutputT, ContextT]: ...
+    @overload
+    def __call__(
+        self, agent: TakesContextAndUsage[InputT, ContextT, Awaitable[OutputT]], /
+    ) -> Step[InputT, OutputT, ContextT]: ...
+    @overload
+    def __call__(
+        self, agent: TakesContextAndResources[InputT, ContextT, Awaitable[OutputT]], /
+    ) -> Step[InputT, OutputT, ContextT]: ...
+    @overload
+    def __call__(
+        self, agent: TakesEverything[InputT, ContextT, Awaitable[OutputT]], /
+    ) -> Step[InputT, OutputT, ContextT]: ...
+    @overload
+    def __call__(
+        self, agent: Callable[Concatenate[InputT, P], Awaitable[OutputT]], /
+    ) -> Step[InputT, OutputT, object]: ...
+    @overload
+    def __call__(self, agent: TakesContext[InputT, ContextT, OutputT], /) -> Step[InputT, OutputT, ContextT]: ...
+    @overload
+    def __call__(
+        self, agent: TakesContextAndUsage[InputT, ContextT, OutputT], /
+    ) -> Step[InputT, OutputT, ContextT]: ...
+    @overload
+    def __call__(
+        self, agent: TakesContextAndResources[InputT, ContextT, OutputT], /
+    ) -> Step[InputT, OutputT, ContextT]: ...
+    @overload
+    def __call__(self, agent: TakesEverything[InputT, ContextT, OutputT], /) -> Step[InputT, OutputT, ContextT]: ...
+    @overload
+    def __call__(self, agent: Callable[Concatenate[InputT, P], OutputT], /) -> Step[InputT, OutputT, object]: ...
+    @overload
+    def __call__(self, /, *, name: str | None = None, **options: Unpack[StepOptions]) -> StepDecorator: ...
+    def __call__(self, agent: Any = None, /, *, name: str | None = None, **options: Unpack[StepOptions]) -> Any:
+        """Take the function, or options for the function that comes next.
+
+        Raises:
+            StepDefinitionError: the function cannot be an agent, or an option is wrong.
+        """
+        if agent is None:
+            return StepDecorator(name or self.name, {**self.options, **options})
+        return Step[Any, Any, Any](self.name or agent_name(agent), agent, **self.options)
+
+
+step: Final = StepDecorator()
+"""The decorator: `@step async def double(data: int) -> int`."""

@@ -1,0 +1,56 @@
+"""When a failed step is tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import attrs
+
+from flujo_actors.failures import Failure, FailureDomain
+
+RETRYABLE_DOMAINS: Final = frozenset({FailureDomain.AGENT, FailureDomain.TIMEOUT})
+"""The domains that `RetryPolicy.on` may hold: the others fail the same way when tried again."""
+
+
+def _seconds(instance: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
+    if value is not None and not 0 <= value < float("inf"):
+        raise ValueError(f"RetryPolicy: {attribute.name} must be 0 seconds or more, got {value!r}")
+
+
+def _attempts(instance: object, attribute: attrs.Attribute[Any], value: int) -> None:
+    if value < 1:
+        raise ValueError(f"RetryPolicy: max_attempts counts the first attempt too, so it is 1 or more, got {value!r}")
+
+
+def _fraction(instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"RetryPolicy: jitter is a fraction of the delay from 0 to 1, got {value!r}")
+
+
+def _domains(instance: object, attribute: attrs.Attribute[Any], value: frozenset[FailureDomain]) -> None:
+    refused = sorted(value - RETRYABLE_DOMAINS)
+    if refused:
+        allowed = ", ".join(domain.name for domain in sorted(RETRYABLE_DOMAINS))
+        names = ", ".join(domain.name for domain in refused)
+        raise ValueError(f"RetryPolicy: trying again does not help a {names} failure; `on` takes {allowed}")
+
+
+@attrs.frozen(kw_only=True)
+class RetryPolicy:
+    """How often, on what, and after which wait a failed step is tried again, each time on a fresh context."""
+
+    max_attempts: int = attrs.field(default=2, validator=_attempts)
+    """Attempts in all, the first one included."""
+    on: frozenset[FailureDomain] = attrs.field(default=RETRYABLE_DOMAINS, converter=frozenset, validator=_domains)
+    """The failure domains that are tried again."""
+    backoff: float = attrs.field(default=0.0, validator=_seconds)
+    """Seconds to wait before the second attempt; doubled before each later one."""
+    max_backoff: float | None = attrs.field(default=None, validator=_seconds)
+    """No wait is longer than this many seconds."""
+    jitter: float = attrs.field(default=0.0, validator=_fraction)
+    """Each wait is shortened at random by up to this fraction of it, so that many callers spread out."""
+    total_timeout: float | None = attrs.field(default=None, validator=_seconds)
+    """Seconds that all attempts may take together, waits included."""
+    retry_if: Callable[[Failure], bool] | None = None
+    """Asked last, with the failure: whether to try again."""

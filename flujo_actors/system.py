@@ -1,0 +1,205 @@
+"""The entry: a system runs pipelines inside any trio program; several may stand side by side."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import trio
+
+from flujo_actors.clock import IdSource, RunClock
+from flujo_actors.context import open_branch
+from flujo_actors.errors import InvalidPipelineError, Problem, SystemClosedError
+from flujo_actors.results import PipelineResult
+from flujo_actors.run import Run
+from flujo_actors.steps import AnyStep, BaseStep, Pipeline
+from flujo_actors.steps.checking import check_context
+from flujo_actors.storage.actor import StorageActor, open_storage
+from flujo_actors.supervisors import DEFAULT_ACTORS, ActorRegistry, RunEnvironment, UnknownStepError
+
+if TYPE_CHECKING:
+    from flujo_actors.storage.backend import StateBackend
+    from flujo_actors.supervisors.registry import ActorType
+
+InputT = TypeVar("InputT")
+OutputT = TypeVar("OutputT")
+ContextT = TypeVar("ContextT")
+
+
+class System:
+    """Runs pipelines. Made by `open_system`; it has no state that another system could see."""
+
+    def __init__(
+        self, nursery: trio.Nursery, storage: StorageActor | None, actors: ActorRegistry, randomness: random.Random
+    ) -> None:
+        self._nursery = nursery
+        self._storage = storage
+        self._actors = actors
+        self._random = randomness
+        self._ids = IdSource(randomness)
+        self._closed = False
+
+    @overload
+    async def run(
+        self, pipeline: BaseStep[InputT, OutputT, None], data: InputT, *, resources: Any = None
+    ) -> PipelineResult[OutputT, None]: ...
+    @overload
+    async def run(
+        self, pipeline: BaseStep[InputT, OutputT, ContextT], data: InputT, *, context: ContextT, resources: Any = None
+    ) -> PipelineResult[OutputT, ContextT]: ...
+    async def run(self, pipeline: AnyStep, data: Any, *, context: Any = None, resources: Any = None) -> Any:
+        """Run a pipeline, or any step, to its end.
+
+        A step that fails raises nothing here: look at `result.success` and `result.failure`.
+
+        A checkpoint. Cancelling it cancels the run: every agent gets the chance to clean up, the record says
+        `cancelled`, all spans are stored, and `Cancelled` goes on.
+
+        Args:
+            pipeline: what to run.
+            data: the input of its first step.
+            context: an attrs or dataclass instance, a pydantic model or a dict. It is copied, never changed; what
+                the run made of it is `result.context`.
+            resources: handed as it is to agents that declare `resources`.
+
+        Raises:
+            InvalidPipelineError: the pipeline cannot run, for the reasons listed. Nothing has happened.
+            ContextError: the context is of another type, or holds what cannot be isolated. Nothing has happened.
+            SystemClosedError: the system's block has ended.
+        """
+        return await self._prepare(pipeline, data, context, resources).execute()
+
+    @overload
+    async def start(
+        self, pipeline: BaseStep[InputT, OutputT, None], data: InputT, *, resources: Any = None
+    ) -> Run[OutputT, None]: ...
+    @overload
+    async def start(
+        self, pipeline: BaseStep[InputT, OutputT, ContextT], data: InputT, *, context: ContextT, resources: Any = None
+    ) -> Run[OutputT, ContextT]: ...
+    async def start(self, pipeline: AnyStep, data: Any, *, context: Any = None, resources: Any = None) -> Any:
+        """Start a run and return at once with a handle of it. The run ends with the system at the latest.
+
+        A checkpoint, before anything has happened; an event stream opened right after it misses nothing.
+
+        Args and errors are those of `run`.
+        """
+        run = self._prepare(pipeline, data, context, resources)
+        await trio.lowlevel.checkpoint()
+        self._nursery.start_soon(run.execute, name=f"run {run.run_id}")
+        return run
+
+    def close(self) -> None:
+        """Take no more runs. Called at the end of the system's block."""
+        self._closed = True
+
+    def _prepare(self, pipeline: AnyStep, data: Any, context: Any, resources: Any) -> Run[Any, Any]:
+        if self._closed:
+            raise SystemClosedError
+        problems = (*pipeline.check(), *check_context(pipeline, context), *self._unknown_steps(pipeline))
+        if problems:
+            raise InvalidPipelineError(pipeline.name, problems)
+        root = pipeline if isinstance(pipeline, Pipeline) else Pipeline(pipeline.name, (pipeline,))
+        environment = RunEnvironment(
+            self._ids.run_id(),
+            actors=self._actors,
+            clock=RunClock(),
+            random=self._random,
+            first_span_number=self._ids.first_span_number(),
+            resources=resources,
+            sink=self._storage,
+        )
+        return Run(root, data, open_branch(context), environment, self._storage)
+
+    def _unknown_steps(self, pipeline: AnyStep) -> list[Problem]:
+        problems: list[Problem] = []
+        if pipeline.classes <= self._actors.actors.keys():
+            return problems
+        for path, step in pipeline.walk():
+            try:
+                self._actors.actor_for(step)
+            except UnknownStepError as error:
+                problems.append(Problem(path, str(error)))
+        return problems
+
+
+@asynccontextmanager
+async def open_system(
+    *,
+    storage: StateBackend | None = None,
+    actors: Mapping[type[AnyStep], ActorType] | None = None,
+    random_seed: int | None = None,
+) -> AsyncIterator[System]:
+    """Open a system for the length of an `async with` block, inside any trio program.
+
+    Entering and leaving are checkpoints. Leaving waits for the runs that were started; leaving by an exception or
+    a cancellation cancels them. In every case their records and spans are written before the block is left.
+
+    Args:
+        storage: where runs and their traces are kept; `None` keeps them in the results alone. It is opened here,
+            and closed at the end.
+        actors: supervising actors for step classes of your own, or other ones for those of the library.
+        random_seed: makes ids and jitter repeatable; `None` takes them from the operating system.
+
+    Raises:
+        StorageError: the storage cannot be opened.
+    """
+    registry = DEFAULT_ACTORS.with_actors(actors or {})
+    randomness = random.Random(random_seed)  # noqa: S311 - ids and jitter are no secrets
+    if storage is None:
+        async with _open(None, registry, randomness) as system:
+            yield system
+        return
+    async with open_storage(storage) as storage_actor, _open(storage_actor, registry, randomness) as system:
+        yield system
+
+
+@asynccontextmanager
+async def _open(
+    storage: StorageActor | None, registry: ActorRegistry, randomness: random.Random
+) -> AsyncIterator[System]:
+    async with trio.open_nursery() as nursery:
+        system = System(nursery, storage, registry, randomness)
+        try:
+            yield system
+        finally:
+            system.close()
+
+
+@overload
+def run_pipeline(
+    pipeline: BaseStep[InputT, OutputT, None],
+    data: InputT,
+    *,
+    resources: Any = None,
+    storage: StateBackend | None = None,
+) -> PipelineResult[OutputT, None]: ...
+@overload
+def run_pipeline(
+    pipeline: BaseStep[InputT, OutputT, ContextT],
+    data: InputT,
+    *,
+    context: ContextT,
+    resources: Any = None,
+    storage: StateBackend | None = None,
+) -> PipelineResult[OutputT, ContextT]: ...
+def run_pipeline(
+    pipeline: AnyStep,
+    data: Any,
+    *,
+    context: Any = None,
+    resources: Any = None,
+    storage: StateBackend | None = None,
+) -> Any:
+    """Run a pipeline in a program that is not a trio program: opens a trio loop and a system just for it.
+
+    Args and errors are those of `System.run` and `open_system`. Inside a trio program use `open_system`.
+    """
+
+    async def main() -> Any:
+        async with open_system(storage=storage) as system:
+            return await system.run(pipeline, data, context=context, resources=resources)
+
+    return trio.run(main)

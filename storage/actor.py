@@ -1,0 +1,214 @@
+"""The storage actor: takes the spans of all runs of a system and writes them in batches.
+
+Its mailbox is bounded. While the disk keeps up, sending a span costs no more than putting it in; when it does not,
+the runs wait, and no span is lost. All that has come in while one batch was being written is the next batch, and a
+batch is one transaction, so the number of transactions follows the speed of the disk and not that of the runs.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Final, TypeAlias
+
+import attrs
+import trio
+
+from flujo_actors.actor import Actor
+from flujo_actors.spans import Span
+from flujo_actors.storage.backend import StateBackend
+from flujo_actors.storage.records import RunRecord
+
+MAILBOX_CAPACITY: Final = 1024
+"""Spans that wait for the disk before the runs do."""
+
+
+@attrs.frozen
+class RunStarted:
+    """A run begins."""
+
+    run: RunRecord
+
+
+@attrs.frozen
+class SpanEnded:
+    """An actor has ended."""
+
+    run_id: str
+    span: Span
+
+
+@attrs.frozen(eq=False)
+class RunEnded:
+    """A run has ended; all its spans were sent before this."""
+
+    run: RunRecord
+    written: trio.Event = attrs.Factory(trio.Event)
+    """Set when this and everything before it is on disk, or was given up."""
+
+
+@attrs.frozen
+class Stop:
+    """Nothing comes after this."""
+
+
+StorageMessage: TypeAlias = RunStarted | SpanEnded | RunEnded | Stop
+
+
+class StorageActor(Actor[StorageMessage]):
+    """Writes what runs send to a `StateBackend`, in a worker thread. A `SpanSink`.
+
+    Its scope is shielded: it works until it is told to stop, so that a cancelled run still has its trace written.
+    """
+
+    __slots__ = ("_backend", "_losses", "_thread")
+
+    def __init__(self, backend: StateBackend) -> None:
+        super().__init__("storage", mailbox_capacity=MAILBOX_CAPACITY)
+        self.cancel_scope.shield = True
+        self._backend = backend
+        self._thread = trio.CapacityLimiter(1)
+        self._losses: dict[str, list[str]] = defaultdict(list)
+
+    async def work(self) -> None:
+        """Write batch after batch, until a `Stop` has come."""
+        stopping = False
+        while not stopping:
+            batch = await self.mailbox.get_all()
+            stopping = any(isinstance(message, Stop) for message in batch)
+            await trio.to_thread.run_sync(self._write, batch, limiter=self._thread)
+            _acknowledge(batch)
+
+    def stop(self) -> None:
+        """Let go of whoever waits for a run to be written: nobody will write it now."""
+        _acknowledge(self.mailbox.close())
+        super().stop()
+
+    async def begin_run(self, run: RunRecord) -> None:
+        """Record that a run begins. A checkpoint; waits while the mailbox is full."""
+        await self.mailbox.put(RunStarted(run))
+
+    def record_nowait(self, run_id: str, span: Span) -> None:
+        """Take a span at once, or raise `trio.WouldBlock`."""
+        self.mailbox.put_nowait(SpanEnded(run_id, span))
+
+    async def record(self, run_id: str, span: Span) -> None:
+        """Take a span, waiting while the mailbox is full. A checkpoint."""
+        await self.mailbox.put(SpanEnded(run_id, span))
+
+    def record_reserved(self, run_id: str, span: Span) -> None:
+        """Take the span of a cancelled actor, full mailbox or not."""
+        self.mailbox.deliver(SpanEnded(run_id, span))
+
+    def end_run(self, run: RunRecord) -> trio.Event:
+        """Record that a run has ended.
+
+        Returns:
+            An event that is set when the run and all its spans are on disk, or were given up.
+        """
+        message = RunEnded(run)
+        if self.mailbox.statistics().closed:
+            message.written.set()
+        self.mailbox.deliver(message)
+        return message.written
+
+    def losses(self, run_id: str) -> tuple[str, ...]:
+        """What could not be written of a run that has ended, as sentences. Told once."""
+        return tuple(self._losses.pop(run_id, ()))
+
+    def _write(self, batch: list[StorageMessage]) -> None:
+        """One transaction for the batch. When it fails, each run's part gets one of its own."""
+        parts = _by_run(batch)
+        try:
+            with self._backend.transaction():
+                for part in parts.values():
+                    part.write(self._backend)
+        except Exception:  # noqa: BLE001 - a backend may raise anything; the runs go on
+            for run_id, part in parts.items():
+                self._write_part(run_id, part)
+
+    def _write_part(self, run_id: str, part: _Part) -> None:
+        try:
+            with self._backend.transaction():
+                part.write(self._backend)
+        except Exception as error:  # noqa: BLE001 - as above; it is reported with the run
+            self._losses[run_id].append(f"{part.description()} could not be stored: {error}")
+
+
+@attrs.define
+class _Part:
+    """What a batch holds of one run."""
+
+    run_id: str
+    start: RunRecord | None = None
+    spans: list[Span] = attrs.Factory(list)
+    end: RunRecord | None = None
+
+    def write(self, backend: StateBackend) -> None:
+        if self.start is not None:
+            backend.record_run_start(self.start)
+        if self.spans:
+            backend.record_spans(self.run_id, self.spans)
+        if self.end is not None:
+            backend.record_run_end(self.end)
+
+    def description(self) -> str:
+        parts = [
+            "the start of the run" if self.start is not None else "",
+            f"{len(self.spans)} spans of its trace" if self.spans else "",
+            "the end of the run" if self.end is not None else "",
+        ]
+        return ", ".join(part for part in parts if part)
+
+
+def _by_run(batch: Iterable[StorageMessage]) -> dict[str, _Part]:
+    parts: dict[str, _Part] = {}
+    for message in batch:
+        match message:
+            case SpanEnded(run_id, span):
+                _part_of(parts, run_id).spans.append(span)
+            case RunStarted(run):
+                _part_of(parts, run.run_id).start = run
+            case RunEnded(run):
+                _part_of(parts, run.run_id).end = run
+            case Stop():
+                pass
+    return parts
+
+
+def _part_of(parts: dict[str, _Part], run_id: str) -> _Part:
+    part = parts.get(run_id)
+    if part is None:
+        part = parts[run_id] = _Part(run_id)
+    return part
+
+
+def _acknowledge(batch: Iterable[StorageMessage]) -> None:
+    for message in batch:
+        if isinstance(message, RunEnded):
+            message.written.set()
+
+
+@asynccontextmanager
+async def open_storage(backend: StateBackend) -> AsyncIterator[StorageActor]:
+    """Run a storage actor around a block. At its end everything sent is written, then the backend is closed.
+
+    Entering and leaving are checkpoints. What was sent is written also when the block is cancelled or raises; that
+    takes as long as the disk takes.
+
+    Raises:
+        StorageError: the backend cannot be opened. Nothing was started.
+    """
+    await trio.to_thread.run_sync(backend.open)
+    actor = StorageActor(backend)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(actor.run, name=actor.name)
+            try:
+                yield actor
+            finally:
+                actor.mailbox.deliver(Stop())
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(backend.close)

@@ -1,0 +1,152 @@
+"""Opening an SQLite file: making it when it is missing, refusing it when it is not ours to use."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Generator
+from pathlib import Path
+from typing import Final
+
+from flujo_actors.errors import DatabaseUnusableError
+from flujo_actors.storage.migrations import APPLICATION_ID, MIGRATIONS, migrate, version_of
+
+LOCK_WAIT_S: float = 5.0
+"""How long to wait for another process that has locked the file, in seconds."""
+
+_CREATING: Final = threading.Lock()
+
+
+def open_connection(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    """A connection to the database at `path`, checked and up to date, for use in any thread.
+
+    Raises:
+        DatabaseUnusableError: it cannot be used. What was in the file is in it still.
+    """
+    try:
+        if not read_only:
+            _create_folders(path.parent)
+            _create_file(path)
+        _check_file(path, read_only=read_only)
+        return _connect_to_read(path) if read_only else _connect_to_write(path)
+    except OSError as error:
+        raise DatabaseUnusableError(path, f"it cannot be opened: {error.strerror} ({error.filename})") from error
+    except sqlite3.Error as error:
+        raise DatabaseUnusableError(path, problem_of(error)) from error
+
+
+def problem_of(error: sqlite3.Error) -> str:
+    """What is wrong, for the user."""
+    match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # the low byte is the kind, the rest says more than is needed
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return f"another process has locked it, and did not let go within {LOCK_WAIT_S:g} s"
+        case sqlite3.SQLITE_NOTADB:
+            return "it is not an SQLite database; choose another path, or move the file away"
+        case sqlite3.SQLITE_READONLY:
+            return f"it may only be read: {error}"
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+            return f"it cannot be opened, see the permissions of the file and its folder: {error}"
+        case _:
+            return str(error)
+
+
+def _create_folders(folder: Path) -> None:
+    """Create what is missing of a path of folders, for this user only."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
+
+
+def _create_file(path: Path) -> None:
+    """Create the file, for this user only, unless it is there.
+
+    SQLite would create it with the rights that the umask leaves, for a moment readable by everyone. The files
+    it puts next to it later get the rights of this one.
+    """
+    # Closing any descriptor of a file drops all locks that the process has on it, those of SQLite too. So no other
+    # thread may connect before the descriptor is closed, and a file that was there already is not touched.
+    with _CREATING, contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _check_file(path: Path, *, read_only: bool) -> None:
+    """Refuse what SQLite would report in words that help nobody."""
+    if not path.exists():
+        raise DatabaseUnusableError(path, "there is no such file")
+    if not path.is_file():
+        raise DatabaseUnusableError(path, f"it is {'a folder' if path.is_dir() else 'not a file'}")
+    if read_only:
+        return
+    if not os.access(path, os.W_OK):
+        raise DatabaseUnusableError(path, "the file may not be written; open it with read_only=True to read it")
+    if not os.access(path.parent, os.W_OK):
+        raise DatabaseUnusableError(path, "its folder may not be written, and SQLite needs to put its journal there")
+
+
+def _connect_to_write(path: Path) -> sqlite3.Connection:
+    connection = _connect(path, "mode=rw")
+    with _closed_on_error(connection):
+        _check_identity(connection, path)
+        # The journal's kind is written into the file; to ask for the one it has does nothing.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        migrate(connection)
+        return connection
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    try:
+        return _connect_to_read_as(path, "mode=ro")
+    except sqlite3.OperationalError as error:
+        journal = path.with_name(f"{path.name}-wal")
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or journal.exists():
+            raise
+    # SQLite cannot put its index of the journal into this folder. There is no journal, so all is in the file.
+    return _connect_to_read_as(path, "immutable=1")
+
+
+def _connect_to_read_as(path: Path, mode: str) -> sqlite3.Connection:
+    connection = _connect(path, mode)
+    with _closed_on_error(connection):
+        _check_identity(connection, path)
+        if (version := version_of(connection)) < len(MIGRATIONS):
+            raise DatabaseUnusableError(
+                path, f"its format {version} is older than {len(MIGRATIONS)}; open it once without read_only=True"
+            )
+        return connection
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.as_uri()}?{mode}", uri=True, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False
+    )
+
+
+@contextlib.contextmanager
+def _closed_on_error(connection: sqlite3.Connection) -> Generator[None]:
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _check_identity(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse the databases of other programs and of newer versions. An empty one is as good as a new one."""
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    if application_id != APPLICATION_ID and not _is_empty(connection):
+        raise DatabaseUnusableError(path, "it is an SQLite database of another program; choose another path")
+    if (version := version_of(connection)) > len(MIGRATIONS):
+        raise DatabaseUnusableError(
+            path, f"a newer flujo_actors wrote it, in format {version}; this one knows {len(MIGRATIONS)}. Upgrade it"
+        )
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    """Whether nobody has put anything into the database."""
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    return tables == 0 and application_id == 0 and version_of(connection) == 0

@@ -1,0 +1,93 @@
+"""Attributes of spans as JSON values, whatever they were."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
+
+_DEEPEST: Final = 400
+"""Levels of nesting that are kept; more would not fit the interpreter's stack when they are read."""
+
+_encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
+
+
+def encode_attributes(attributes: Mapping[str, Any]) -> str:
+    """The attributes as JSON text, in ASCII."""
+    try:
+        return _encode(attributes)
+    except (TypeError, ValueError, RecursionError):
+        return _encode(plain_attributes(attributes))
+
+
+def plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of the attributes in dicts, lists and scalars that JSON knows, equal to what JSON text gives back.
+
+    What `json.dumps` would refuse is replaced by a text that says what it was.
+    """
+    return cast("dict[str, Any]", _plain(attributes, ()))
+
+
+def _plain(value: object, within: tuple[int, ...]) -> object:
+    if isinstance(value, Mapping | list | tuple):
+        return _plain_container(cast("Mapping[Any, Any] | Sequence[Any]", value), within)
+    return _plain_scalar(value)
+
+
+def _plain_container(value: Mapping[Any, Any] | Sequence[Any], within: tuple[int, ...]) -> object:
+    if id(value) in within:
+        return "(contains itself)"
+    if len(within) >= _DEEPEST:
+        return "(nested too deep)"
+    inner = (*within, id(value))
+    if isinstance(value, Mapping):
+        return {_plain_key(key): _plain(item, inner) for key, item in value.items()}
+    return [_plain(item, inner) for item in value]
+
+
+def _plain_scalar(value: object) -> object:
+    """The scalar without what its class adds: an enum's member is its value, as `json.dumps` has it."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return _plain_int(int.__index__(value))
+    if isinstance(value, float):
+        return float.__float__(value) if math.isfinite(value) else _text_of_float(value)
+    return _text_of(value)
+
+
+def _plain_key(key: object) -> str:
+    if isinstance(key, str):
+        return str.__str__(key)
+    if key is None or isinstance(key, bool):
+        return {None: "null", True: "true", False: "false"}[key]
+    if isinstance(key, int):
+        return str(_plain_int(int.__index__(key)))
+    return _text_of_float(key) if isinstance(key, float) else _text_of(key)
+
+
+def _plain_int(value: int) -> int | str:
+    try:
+        int.__repr__(value)
+    except ValueError:  # more digits than the interpreter writes in decimal (sys.get_int_max_str_digits)
+        return hex(value)
+    return value
+
+
+def _text_of_float(value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return float.__repr__(value)
+
+
+def _text_of(value: object) -> str:
+    """Its `repr`; one that raises must not cost the span it belongs to."""
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001 - whatever a user's __repr__ does
+        return f"<{type(value).__name__}>"

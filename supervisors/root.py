@@ -1,0 +1,70 @@
+"""The supervisor above all others: runs a pipeline's own actor, in the task of whoever called `run`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import trio
+
+from flujo_actors.context import ContextBranch
+from flujo_actors.mailbox import Mailbox
+from flujo_actors.messages import Report
+from flujo_actors.results import StepResult
+from flujo_actors.steps import AnyStep
+from flujo_actors.supervisors.children import Children
+from flujo_actors.supervisors.environment import RunEnvironment
+from flujo_actors.usage import UsageMeter
+
+
+class RootSupervisor:
+    """Has one child, the actor of the whole pipeline, and applies the pipeline's own retry and timeout to it."""
+
+    __slots__ = ("_branch", "_cancel_reason", "_children", "_environment", "_reports", "meter")
+
+    def __init__(self, environment: RunEnvironment, branch: ContextBranch) -> None:
+        self._environment = environment
+        self._branch = branch
+        self._reports: Mailbox[Report] = Mailbox("root", 1)
+        self._children: Children | None = None
+        self._cancel_reason: str | None = None
+        self.meter = UsageMeter()
+        """Counts what the whole run spends."""
+
+    async def run(self, step: AnyStep, data: Any) -> StepResult:
+        """Run the pipeline to its end.
+
+        A checkpoint. Cancelled, the whole run is, and every actor's span is recorded before `Cancelled` goes on.
+        """
+        try:
+            async with trio.open_nursery() as nursery:
+                self._children = Children(
+                    nursery,
+                    branch=self._branch,
+                    environment=self._environment,
+                    meter=self.meter,
+                    reports=self._reports,
+                    supervisor=None,
+                )
+                self._children.spawn("", step, data, {})
+                if self._cancel_reason is not None:
+                    self._children.cancel_all(self._cancel_reason)
+                return await self._children.wait_for_only_child()
+        finally:
+            if self._children is not None:
+                self._children.settle_abandoned()
+
+    def cancel(self, reason: str) -> None:
+        """Cancel the run, begun or not. It ends with a result that says so."""
+        self._cancel_reason = reason
+        if self._children is not None:
+            self._children.cancel_all(reason)
+
+    @property
+    def context(self) -> Any:
+        """The context as the run has left it so far."""
+        return self._branch.publish()
+
+    @property
+    def result(self) -> StepResult | None:
+        """The pipeline's result, once it has one."""
+        return self._children.history[-1] if self._children is not None and self._children.history else None

@@ -1,0 +1,150 @@
+"""The actor of one attempt of one step: takes one `Start`, sends exactly one report."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+import attrs
+import trio
+
+from flujo_actors.actor import Actor
+from flujo_actors.context import ContextBranch
+from flujo_actors.failures import Failure, cancelled_failure, timeout_failure
+from flujo_actors.mailbox import Mailbox
+from flujo_actors.messages import Cancelled, Completed, Failed, Report, Start
+from flujo_actors.results import StepResult
+from flujo_actors.steps import AnyStep
+from flujo_actors.supervisors.environment import RunEnvironment
+from flujo_actors.usage import UsageMeter
+
+StepT = TypeVar("StepT", bound=AnyStep)
+
+MAILBOX_CAPACITY = 16
+"""Messages that wait at a step's actor before others wait to send it more; the reports of children come on top."""
+
+
+@attrs.frozen(eq=False)
+class Place:
+    """Where a child stands in the run: the same for all its attempts."""
+
+    path: str
+    """Below the root; empty for the root."""
+    span_id: str
+    """Its span, which is also what its messages are signed with."""
+    started_at: float
+    """When the first attempt was spawned, on trio's clock."""
+    meter: UsageMeter
+    """Counts what all attempts together spend."""
+    supervisor: StepActor[Any] | None
+    """The actor above, `None` for the root."""
+    reports: Mailbox[Any]
+    """Where the report goes."""
+
+
+class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
+    """One attempt of one step. Subclasses say in `perform` what the step does.
+
+    The attempt ends in one of three ways, and always with one report: `perform` returns a result; the actor is
+    cancelled (by its timeout, by `cancel`, or with a scope around it); or the runtime has a bug, which propagates.
+    """
+
+    __slots__ = ("branch", "environment", "message", "place", "result", "step")
+
+    def __init__(self, step: StepT, place: Place, environment: RunEnvironment) -> None:
+        super().__init__(place.path, mailbox_capacity=MAILBOX_CAPACITY)
+        self.step = step
+        self.place = place
+        self.environment = environment
+        self.result: StepResult | None = None
+
+    @abc.abstractmethod
+    async def perform(self, data: Any) -> StepResult:
+        """Do the step's work on its input and say how it went.
+
+        A failure is returned, not raised. `trio.Cancelled` is left to pass.
+        """
+
+    def start(self) -> None:
+        """Take the one `Start` message, which is there before the task is."""
+        super().start()
+        message = self.mailbox.get_nowait()
+        assert isinstance(message, Start), "the supervisor puts Start in first"  # noqa: S101 - an invariant
+        self.message: Start = message
+        self.branch: ContextBranch = message.branch
+
+    async def work(self) -> None:
+        """Wait out the back-off, set the deadline, perform."""
+        message = self.message
+        if message.delay:
+            await trio.sleep(message.delay)
+        if message.timeout is not None:
+            self.cancel_scope.deadline = self.environment.clock.now() + message.timeout
+        self.result = await self.perform(message.data)
+
+    def stop(self) -> None:
+        """Send the one report. Its place in the supervisor's mailbox is reserved, so this never waits or fails."""
+        super().stop()
+        self.place.reports.deliver(self._report())
+
+    def completed(self, output: Any, *, metadata: Mapping[str, Any] | None = None) -> StepResult:
+        """The result of a success."""
+        return self._result(output, None, metadata)
+
+    def failed(self, failure: Failure, *, output: Any = None, metadata: Mapping[str, Any] | None = None) -> StepResult:
+        """The result of a failure; `output` is what is kept of one."""
+        return self._result(output, failure, metadata)
+
+    def history(self) -> tuple[StepResult, ...]:
+        """The results of the children so far."""
+        return ()
+
+    def running(self) -> tuple[str, ...]:
+        """The paths of the leaves that were at work when this actor was stopped."""
+        return (self.place.path,)
+
+    def why_stopped(self) -> str:
+        """Who cancelled this actor: the nearest actor from here upward that was, or the program around the run."""
+        actor: StepActor[Any] | None = self
+        while actor is not None:
+            if actor.cancel_scope.cancel_called:
+                return actor.cancel_reason or f"{actor.place.path or 'the run'} ran out of time"
+            actor = actor.place.supervisor
+        return "stopped by the program around the run"
+
+    def _report(self) -> Report:
+        key, result = self.place.span_id, self.result
+        if result is not None:
+            return Completed(key, result) if result.success else Failed(key, result)
+        failure = self._interruption()
+        report = Failed if self._timed_out() else Cancelled
+        return report(key, self.failed(failure))
+
+    def _timed_out(self) -> bool:
+        """Whether it was this actor's own deadline that stopped it."""
+        return self.cancel_scope.cancelled_caught and self.cancel_reason is None
+
+    def _interruption(self) -> Failure:
+        """Why there is no result."""
+        where = {"step": self.place.path, "attempt": self.message.attempt, "running": self.running()}
+        if self._timed_out() and self.message.limit is not None:
+            return timeout_failure(self.message.limit, **where)
+        return cancelled_failure(self.why_stopped(), **where)
+
+    def _result(self, output: Any, failure: Failure | None, metadata: Mapping[str, Any] | None) -> StepResult:
+        place, meter = self.place, self.place.meter
+        return StepResult(
+            self.step.name,
+            failure is None,
+            output,
+            self.message.attempt,
+            self.environment.clock.now() - place.started_at,
+            meter.cost_usd,
+            meter.total_tokens,
+            None if failure is None else failure.feedback,
+            failure,
+            self.branch.context,
+            self.history(),
+            metadata or {},
+        )

@@ -1,0 +1,58 @@
+"""A supervising actor: a step actor with children."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import trio
+
+from flujo_actors.results import StepResult
+from flujo_actors.supervisors.children import Children
+from flujo_actors.supervisors.environment import RunEnvironment
+from flujo_actors.supervisors.step_actor import Place, StepActor, StepT
+
+
+class Supervisor(StepActor[StepT]):
+    """The actor of a composite step. It owns a nursery for its children; subclasses say in `supervise` what they do."""
+
+    __slots__ = ("_children",)
+
+    def __init__(self, step: StepT, place: Place, environment: RunEnvironment) -> None:
+        super().__init__(step, place, environment)
+        self._children: Children | None = None
+
+    @abc.abstractmethod
+    async def supervise(self, children: Children, data: Any) -> StepResult:
+        """Run the children as the step says, and say how it went.
+
+        A child's failure is in its result; `trio.Cancelled` is left to pass.
+        """
+
+    async def perform(self, data: Any) -> StepResult:
+        """Open the nursery and supervise in it."""
+        async with trio.open_nursery() as nursery:
+            self._children = Children(
+                nursery,
+                branch=self.branch,
+                environment=self.environment,
+                meter=self.place.meter,
+                reports=self.mailbox,
+                supervisor=self,
+            )
+            return await self.supervise(self._children, data)
+
+    def stop(self) -> None:
+        """Record the children that were cancelled along, then report."""
+        if self._children is not None:
+            self._children.settle_abandoned()
+        super().stop()
+
+    def history(self) -> tuple[StepResult, ...]:
+        """The results of the children that have settled."""
+        return () if self._children is None else tuple(self._children.history)
+
+    def running(self) -> tuple[str, ...]:
+        """The leaves that were at work below; the supervisor itself when it was between two children."""
+        stopped = () if self._children is None else tuple(self._children.stopped)
+        return stopped or super().running()

@@ -1,0 +1,178 @@
+"""The demo from end to end: real files, through the runtime, to what is printed."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from flujo_actors import PipelineResult, open_system
+from flujo_actors.demos.documents import (
+    DEFAULT_INPUT,
+    NAME,
+    SUMMARY,
+    DocumentReport,
+    ReportContext,
+    new_context,
+    pipeline,
+    render,
+    to_json,
+)
+from flujo_actors.demos.documents.readability import Readability
+from flujo_actors.demos.documents.report import Totals
+
+GUIDE = """\
+# Guide
+
+The cat sat on the mat. TODO: name the cat
+
+### Too deep
+
+See [start](start.md#go), [none](none.md), [here](#guide) and [there](start.md#stop).
+"""
+# Guide (1) + the sentence (6) + TODO: name the cat (4) + Too deep (2) + See start, none, here and there. (6) = 19 words
+
+
+async def report_on(path: Path) -> PipelineResult[DocumentReport, ReportContext]:
+    async with open_system() as system:
+        return await system.run(pipeline, str(path), context=new_context())
+
+
+def printed(report: DocumentReport, width: int = 80, *, terminal: bool = False) -> str:
+    file = io.StringIO()
+    render(report, Console(file=file, width=width, force_terminal=terminal, color_system=None, legacy_windows=False))
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+
+
+def times_of_change(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "guide.md").write_text(GUIDE)
+    (tmp_path / "docs" / "start.md").write_text("# Start\n\n## Go\n")
+    (tmp_path / "notes.txt").write_text("One two. FIXME\n")
+    (tmp_path / "old.txt").write_bytes(b"Gr\xf6\xdfe\n")
+    (tmp_path / ".git").mkdir()
+    return tmp_path
+
+
+def test_the_demo_says_what_it_is():
+    assert (NAME, pipeline.name, DEFAULT_INPUT) == ("documents", "documents", ".")
+    assert SUMMARY
+    assert "\n" not in SUMMARY
+    assert pipeline.check() == ()
+
+
+async def test_a_folder_is_reported_on_file_by_file(folder: Path):
+    result = await report_on(folder)
+    assert result.success
+    report = result.unwrap()
+    guide, start, notes = report.files
+    assert [file.name for file in report.files] == ["docs/guide.md", "docs/start.md", "notes.txt"]
+    assert (guide.words.words, guide.headings.by_level) == (19, (1, 0, 1))
+    assert guide.readability == Readability(words=16, sentences=3, syllables=16)
+    assert [(link.target, link.line, link.problem) for link in guide.dead_links] == [
+        ("none.md", 7, "no file 'docs/none.md'"),
+        ("start.md#stop", 7, "no heading '#stop' in 'docs/start.md'"),
+    ]
+    assert [(todo.marker, todo.line, todo.text) for todo in guide.todos] == [("TODO", 3, "name the cat")]
+    assert [(heading.text, heading.line) for heading in guide.headings.skipping] == [("Too deep", 5)]
+    assert (start.words.words, start.readability, start.problems) == (2, None, 0)
+    assert (notes.words.words, notes.todos[0].marker) == (3, "FIXME")
+
+
+async def test_a_file_that_is_not_utf_8_is_noted_and_the_others_are_reported_on(folder: Path):
+    report = (await report_on(folder)).unwrap()
+    assert [(note.name, note.text) for note in report.unread] == [
+        ("old.txt", "is not UTF-8 text: byte 0xf6 at byte offset 2 (line 1)")
+    ]
+    assert len(report.files) == 3
+
+
+async def test_the_context_has_the_totals_of_the_report(folder: Path):
+    result = await report_on(folder)
+    assert result.context == ReportContext(files=3, words=24, problems=6)
+    assert result.unwrap().totals == Totals(
+        files=3, words=24, headings=4, dead_links=2, todos=2, problems=6, readability=Readability(19, 5, 19 + 1)
+    )
+
+
+async def test_the_folder_is_as_it_was_before(folder: Path):
+    before = times_of_change(folder)
+    await report_on(folder)
+    assert times_of_change(folder) == before
+
+
+async def test_links_of_a_single_file_reach_its_neighbours(folder: Path):
+    report = (await report_on(folder / "docs" / "guide.md")).unwrap()
+    (guide,) = report.files
+    assert [link.problem for link in guide.dead_links] == ["no file 'none.md'", "no heading '#stop' in 'start.md'"]
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("none.md", "does not exist"),
+        ("old.txt", "is not UTF-8 text: byte 0xf6 at byte offset 2 (line 1)"),
+    ],
+)
+async def test_a_single_file_that_cannot_be_read_fails_the_run_at_once(folder: Path, name: str, problem: str):
+    result = await report_on(folder / name)
+    assert not result.success
+    assert result.failure is not None
+    assert result.failure.message == f"{str(folder / name)!r} {problem}"
+    assert result.failure.attempt == 1
+
+
+async def test_a_report_is_printed_with_whole_rows_when_nobody_folds_it(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(folder.parent)
+    text = printed((await report_on(Path(folder.name))).unwrap(), width=20)
+    name = folder.name
+    assert (
+        text
+        == (
+            f"{name}: 3 documents, 24 words, 6 problems\n"
+            "Document       Words  Headings    Ease  Grade  Dead links  TODOs\n"
+            "docs/guide.md     19         2  ~116.8   ~-1.7           2      1\n"
+        )
+        + text.partition("2      1\n")[2]
+    )
+    assert f"\n{name}/old.txt is not UTF-8 text: byte 0xf6 at byte offset 2 (line 1)\n" in text
+    assert f"\n{name}/docs/guide.md:3: TODO name the cat\n" in text
+    assert f"\n{name}/docs/guide.md:5: heading skips to level 3: Too deep\n" in text
+    assert f"\n{name}/docs/guide.md:7: dead link none.md (no file 'docs/none.md')\n" in text
+    assert text.endswith("\nLeft out: .git (hidden)")
+
+
+async def test_a_folder_without_documents_is_said_to_have_none(tmp_path: Path):
+    (tmp_path / ".hidden").mkdir()
+    report = (await report_on(tmp_path)).unwrap()
+    assert report.totals == Totals()
+    assert printed(report) == (
+        f"No documents in {tmp_path}: there is no file that ends in one of .md, .markdown, .rst, .txt\n\n"
+        "Left out: .hidden (hidden)"
+    )
+
+
+async def test_escape_sequences_and_markup_in_files_are_printed_as_text(tmp_path: Path):
+    (tmp_path / "[red]a.md").write_text("TODO: \x1b[31m[bold]red\u202e\n")
+    assert "[red]a.md:1: TODO \\x1b[31m[bold]red\\u202e" in printed((await report_on(tmp_path)).unwrap(), terminal=True)
+
+
+async def test_json_has_the_whole_report_with_its_scores(folder: Path):
+    data = to_json((await report_on(folder)).unwrap())
+    assert json.loads(json.dumps(data)) == data
+    assert data["totals"] | {"readability": None} == {
+        "files": 3, "words": 24, "headings": 4, "dead_links": 2, "todos": 2, "problems": 6, "readability": None,
+    }  # fmt: skip
+    assert data["files"][0]["readability"] == {
+        "words": 16, "sentences": 3, "syllables": 16, "reading_ease": 116.82, "grade": -1.71, "is_rough": True,
+    }  # fmt: skip
+    assert data["files"][1]["readability"] is None
+    assert data["left_out"] == [{"name": ".git", "text": "hidden"}]
