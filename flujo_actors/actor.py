@@ -8,7 +8,6 @@ every case.
 from __future__ import annotations
 
 import abc
-import enum
 from typing import Generic, TypeVar
 
 import trio
@@ -18,34 +17,25 @@ from flujo_actors.mailbox import Mailbox
 MessageT = TypeVar("MessageT")
 
 
-class ActorState(enum.Enum):
-    """Where in its life an actor is."""
-
-    NEW = "new"
-    RUNNING = "running"
-    STOPPED = "stopped"
-
-
 class Actor(abc.ABC, Generic[MessageT]):
     """One trio task, one mailbox, one cancel scope, and a life of three steps: `start`, `work`, `stop`.
 
     Start it with `nursery.start_soon(actor.run, name=actor.name)`.
     """
 
-    __slots__ = ("cancel_reason", "cancel_scope", "mailbox", "name", "state")
+    __slots__ = ("cancel_reason", "cancel_scope", "mailbox", "name")
 
-    def __init__(self, name: str, *, mailbox_capacity: int) -> None:
+    def __init__(self, name: str, mailbox: Mailbox[MessageT]) -> None:
         """Make an actor that is not yet running.
 
         Args:
             name: what trio's introspection and errors call it.
-            mailbox_capacity: how many messages wait in the mailbox before its writers wait, at least 1.
+            mailbox: where its messages come in. Nobody else reads it.
         """
         self.name = name
-        self.mailbox: Mailbox[MessageT] = Mailbox(name, mailbox_capacity)
+        self.mailbox = mailbox
         self.cancel_scope = trio.CancelScope()
         self.cancel_reason: str | None = None
-        self.state = ActorState.NEW
 
     async def run(self) -> None:
         """Live: start, work, stop. A cancellation of the actor's own scope ends here; any other goes on."""
@@ -56,9 +46,8 @@ class Actor(abc.ABC, Generic[MessageT]):
         finally:
             self.stop()
 
-    def start(self) -> None:
+    def start(self) -> None:  # noqa: B027 - a hook: most actors have nothing to prepare
         """Called first, in the actor's task."""
-        self.state = ActorState.RUNNING
 
     @abc.abstractmethod
     async def work(self) -> None:
@@ -66,7 +55,6 @@ class Actor(abc.ABC, Generic[MessageT]):
 
     def stop(self) -> None:
         """Called last, whatever happened. Not a coroutine, so a cancellation cannot keep it from finishing."""
-        self.state = ActorState.STOPPED
         self.mailbox.close()
 
     def cancel(self, reason: str) -> None:
@@ -89,7 +77,8 @@ class ActorRef(Generic[MessageT]):
         self._actor = actor
 
     def __repr__(self) -> str:
-        return f"<ActorRef {self._actor.name!r} {self._actor.state.value}>"
+        state = "stopped" if self._actor.mailbox.statistics().closed else "alive"
+        return f"<ActorRef {self._actor.name!r}, {state}>"
 
     @property
     def name(self) -> str:

@@ -16,16 +16,17 @@ class RunClock:
     clock is set in the middle of a run, and under `trio.testing.MockClock` they are mock seconds.
     """
 
-    __slots__ = ("_offset", "now")
+    __slots__ = ("now", "wall_offset")
 
     def __init__(self) -> None:
         self.now = trio.lowlevel.current_clock().current_time
         """Seconds on trio's clock; differences count, not values."""
-        self._offset = time.time() - self.now()
+        self.wall_offset = time.time() - self.now()
+        """What to add to a reading of `now` for the wall time, in seconds since the epoch."""
 
     def wall(self, now: float) -> float:
         """The wall time, in seconds since the epoch, of a reading of `now`."""
-        return now + self._offset
+        return now + self.wall_offset
 
 
 @attrs.define

@@ -38,16 +38,17 @@ class Mailbox(Generic[MessageT]):
 
     __slots__ = ("_capacity", "_closed", "_messages", "_owner", "_reader", "_writers")
 
-    def __init__(self, owner: str, capacity: int) -> None:
-        """Make an empty mailbox.
+    def __init__(self, owner: str, capacity: int, *first: MessageT) -> None:
+        """Make a mailbox.
 
         Args:
             owner: the name of the actor, for errors.
             capacity: how many messages `put` lets in before it waits, at least 1.
+            *first: messages that are in it from the start.
         """
         self._owner = owner
         self._capacity = capacity
-        self._messages: deque[MessageT] = deque()
+        self._messages = deque(first)
         self._reader: trio.lowlevel.Task | None = None
         self._writers: OrderedDict[trio.lowlevel.Task, MessageT] | None = None
         self._closed = False
@@ -66,7 +67,7 @@ class Mailbox(Generic[MessageT]):
             raise ActorStoppedError(self._owner)
         if len(self._messages) >= self._capacity:
             raise trio.WouldBlock
-        self._append(message)
+        self.deliver(message)
 
     async def put(self, message: MessageT) -> None:
         """Put a message in, waiting while the mailbox is full. Writers are let in in the order they came.
@@ -86,15 +87,26 @@ class Mailbox(Generic[MessageT]):
 
     def deliver(self, message: MessageT) -> None:
         """Put in a message whose place was reserved. Always succeeds; a closed mailbox drops it unread."""
-        if not self._closed:
-            self._append(message)
+        if self._closed:
+            return
+        self._messages.append(message)
+        reader = self._reader
+        if reader is not None:
+            self._reader = None
+            trio.lowlevel.reschedule(reader)
 
     async def get(self) -> MessageT:
         """Take the oldest message, waiting for one. Only the owner calls this, from one task.
 
         A checkpoint. Cancelled, it has taken no message.
         """
-        await self._wait_for_message()
+        if self._messages:
+            await trio.lowlevel.checkpoint()
+        elif self._reader is None:
+            self._reader = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._stop_waiting)
+        else:
+            raise trio.BusyResourceError(f"two tasks read the mailbox of {self._owner!r}; an actor has one")
         return self.get_nowait()
 
     async def get_all(self) -> list[MessageT]:
@@ -102,8 +114,7 @@ class Mailbox(Generic[MessageT]):
 
         A checkpoint. Cancelled, it has taken no message.
         """
-        await self._wait_for_message()
-        return self.drain()
+        return [await self.get(), *self.drain()]
 
     def get_nowait(self) -> MessageT:
         """Take the oldest message.
@@ -120,6 +131,8 @@ class Mailbox(Generic[MessageT]):
 
     def drain(self) -> list[MessageT]:
         """Take what is there, possibly nothing."""
+        if not self._messages:
+            return []
         messages = list(self._messages)
         self._messages.clear()
         if self._writers:
@@ -147,26 +160,9 @@ class Mailbox(Generic[MessageT]):
             closed=self._closed,
         )
 
-    def _append(self, message: MessageT) -> None:
-        self._messages.append(message)
-        reader = self._reader
-        if reader is not None:
-            self._reader = None
-            trio.lowlevel.reschedule(reader)
-
-    async def _wait_for_message(self) -> None:
-        if self._messages:
-            await trio.lowlevel.checkpoint()
-            return
-        if self._reader is not None:
-            raise trio.BusyResourceError(f"two tasks read the mailbox of {self._owner!r}; an actor has one")
-
-        def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
-            self._reader = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        self._reader = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(abort)
+    def _stop_waiting(self, _: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+        self._reader = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
     async def _wait_for_room(self, message: MessageT) -> None:
         writers = self._writers = self._writers if self._writers is not None else OrderedDict()

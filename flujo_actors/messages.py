@@ -6,12 +6,23 @@ remaining seconds, never deadlines of one machine's clock; a failure travels as 
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import attrs
 
 from flujo_actors.context import ContextBranch
 from flujo_actors.results import StepResult
+from flujo_actors.spans import SpanStatus
+
+
+@attrs.frozen
+class TimeLimit:
+    """How long an attempt may take."""
+
+    seconds: float
+    """What is left of the limit."""
+    stated: float
+    """The limit as the user stated it, for the text of the failure."""
 
 
 @attrs.frozen
@@ -26,10 +37,8 @@ class Start:
     """Which attempt this is, from 1."""
     delay: float = 0.0
     """Seconds to wait first, the back-off of a retry."""
-    timeout: float | None = None
-    """Seconds the work may take once it has begun."""
-    limit: float | None = None
-    """The limit behind `timeout` as the user stated it, in seconds, for the text of the failure."""
+    limit: TimeLimit | None = None
+    """How long the work may take once it has begun."""
 
 
 @attrs.frozen
@@ -40,6 +49,8 @@ class Completed:
     """The child's span id."""
     result: StepResult
 
+    status: ClassVar[SpanStatus] = SpanStatus.COMPLETED
+
 
 @attrs.frozen
 class Failed:
@@ -49,6 +60,8 @@ class Failed:
     """The child's span id."""
     result: StepResult
 
+    status: ClassVar[SpanStatus] = SpanStatus.FAILED
+
 
 @attrs.frozen
 class Cancelled:
@@ -57,6 +70,8 @@ class Cancelled:
     child: str
     """The child's span id."""
     result: StepResult
+
+    status: ClassVar[SpanStatus] = SpanStatus.CANCELLED
 
 
 Report: TypeAlias = Completed | Failed | Cancelled

@@ -52,14 +52,16 @@ class UsageMeter:
     Not a coroutine and never blocks: `charge` counts at once, so call it as soon as the money is spent.
     """
 
-    __slots__ = ("_completion_tokens", "_cost_usd", "_other_tokens", "_parent", "_prompt_tokens")
+    __slots__ = ("_completion_tokens", "_parent", "_prompt_tokens", "exact_cost_usd", "total_tokens")
 
     def __init__(self, parent: UsageMeter | None = None) -> None:
         self._parent = parent
-        self._cost_usd = _ZERO
         self._prompt_tokens = 0
         self._completion_tokens = 0
-        self._other_tokens = 0
+        self.exact_cost_usd = _ZERO
+        """US dollars charged so far. To be read; `charge` counts."""
+        self.total_tokens = 0
+        """Tokens charged so far, all together. To be read; `charge` counts."""
 
     def charge(self, *, cost_usd: float | Decimal = 0, prompt_tokens: int = 0, completion_tokens: int = 0) -> None:
         """Count an amount here and in every step above.
@@ -86,30 +88,21 @@ class UsageMeter:
 
     def total(self) -> Usage:
         """All that was charged so far."""
-        return Usage(self._cost_usd, self._prompt_tokens, self._completion_tokens, self._other_tokens)
-
-    @property
-    def used(self) -> bool:
-        """Whether anything but zero was charged."""
-        return bool(self._cost_usd or self._prompt_tokens or self._completion_tokens or self._other_tokens)
+        other = self.total_tokens - self._prompt_tokens - self._completion_tokens
+        return Usage(self.exact_cost_usd, self._prompt_tokens, self._completion_tokens, other)
 
     @property
     def cost_usd(self) -> float:
-        """US dollars charged so far."""
-        return float(self._cost_usd)
-
-    @property
-    def total_tokens(self) -> int:
-        """Tokens charged so far, all together."""
-        return self._prompt_tokens + self._completion_tokens + self._other_tokens
+        """US dollars charged so far, as the nearest float."""
+        return float(self.exact_cost_usd)
 
     def _add(self, amount: Usage) -> None:
         meter: UsageMeter | None = self
         while meter is not None:
-            meter._cost_usd = _EXACT.add(meter._cost_usd, amount.cost_usd)
+            meter.exact_cost_usd = _EXACT.add(meter.exact_cost_usd, amount.cost_usd)
+            meter.total_tokens += amount.total_tokens
             meter._prompt_tokens += amount.prompt_tokens
             meter._completion_tokens += amount.completion_tokens
-            meter._other_tokens += amount.other_tokens
             meter = meter._parent
 
 

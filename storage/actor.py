@@ -16,6 +16,7 @@ import attrs
 import trio
 
 from flujo_actors.actor import Actor
+from flujo_actors.mailbox import Mailbox
 from flujo_actors.spans import Span
 from flujo_actors.storage.backend import StateBackend
 from flujo_actors.storage.records import RunRecord
@@ -65,7 +66,7 @@ class StorageActor(Actor[StorageMessage]):
     __slots__ = ("_backend", "_losses", "_thread")
 
     def __init__(self, backend: StateBackend) -> None:
-        super().__init__("storage", mailbox_capacity=MAILBOX_CAPACITY)
+        super().__init__("storage", Mailbox("storage", MAILBOX_CAPACITY))
         self.cancel_scope.shield = True
         self._backend = backend
         self._thread = trio.CapacityLimiter(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flujo_actors.failures import Failure
+from flujo_actors.messages import TimeLimit
 from flujo_actors.steps import RetryPolicy
 
 
@@ -41,20 +42,17 @@ def backoff(policy: RetryPolicy, attempts: int, sample: float) -> float:
     return delay * (1 - policy.jitter * sample)
 
 
-def attempt_limit(policy: RetryPolicy, timeout: float | None, *, elapsed: float) -> tuple[float, float] | None:
-    """How long the next attempt may take, and the limit to name when it runs out.
+def attempt_limit(policy: RetryPolicy, timeout: float | None, *, elapsed: float) -> TimeLimit | None:
+    """How long the next attempt may take; `None` when nothing limits it.
 
     Args:
         policy: the child's policy.
         timeout: the step's own limit for one attempt, in seconds.
         elapsed: seconds from the first attempt's start to the next one's.
-
-    Returns:
-        `(seconds, limit)`, or `None` when nothing limits it.
     """
     if policy.total_timeout is None:
-        return None if timeout is None else (timeout, timeout)
+        return None if timeout is None else TimeLimit(timeout, timeout)
     remaining = max(policy.total_timeout - elapsed, 0.0)
     if timeout is not None and timeout <= remaining:
-        return timeout, timeout
-    return remaining, policy.total_timeout
+        return TimeLimit(timeout, timeout)
+    return TimeLimit(remaining, policy.total_timeout)

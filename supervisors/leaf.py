@@ -22,21 +22,17 @@ class LeafActor(StepActor[LeafStep]):
 
     async def perform(self, data: Any) -> StepResult:
         """Call the agent on the input."""
+        call = self.step.call
         try:
-            output = await self._call_agent(data)
+            output = call.function(data, **self._injections()) if call.injected else call.function(data)
+            if call.always_async or isinstance(output, Awaitable):
+                output = await output
             self.environment.charge_for(output, self.place.meter)
         except Exception as error:  # noqa: BLE001 - whatever user code raises is data from here on
             return self.failed(self._agent_failure(error))
         except BaseExceptionGroup as group:
             raise _without_user_errors(group) from None
         return self.completed(output)
-
-    async def _call_agent(self, data: Any) -> Any:
-        call = self.step.call
-        output = call.function(data, **self._injections()) if call.injected else call.function(data)
-        if call.always_async or isinstance(output, Awaitable):
-            return await output
-        return output
 
     def _injections(self) -> dict[str, Any]:
         available = {

@@ -7,12 +7,11 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from flujo_actors.actor import Actor
 from flujo_actors.errors import FlujoError
 from flujo_actors.steps import AnyStep
 
-ActorType: TypeAlias = Callable[..., Actor[Any]]
-"""A class of step actors: called with the step, its place and the run's environment."""
+ActorType: TypeAlias = Callable[..., Any]
+"""A class of step actors (`StepActor`), called with the step, its place and the run's environment."""
 
 
 @attrs.define(eq=False, slots=False)
@@ -47,7 +46,10 @@ class ActorRegistry:
         Raises:
             UnknownStepError: there is none.
         """
-        for kind in type(step).__mro__:
+        actor = self.actors.get(type(step))
+        if actor is not None:
+            return actor
+        for kind in type(step).__mro__[1:]:
             actor = self.actors.get(kind)
             if actor is not None:
                 return actor

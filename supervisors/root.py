@@ -45,10 +45,11 @@ class RootSupervisor:
                     reports=self._reports,
                     supervisor=None,
                 )
-                self._children.spawn("", step, data, {})
+                self._children.spawn("", step, data)
                 if self._cancel_reason is not None:
                     self._children.cancel_all(self._cancel_reason)
-                return await self._children.wait_for_only_child()
+                actor, report = await self._children.next_settled()
+                return await self._children.settle(actor, self._children.adopt(actor, report))
         finally:
             if self._children is not None:
                 self._children.settle_abandoned()

@@ -25,10 +25,12 @@ MAILBOX_CAPACITY = 16
 """Messages that wait at a step's actor before others wait to send it more; the reports of children come on top."""
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Place:
-    """Where a child stands in the run: the same for all its attempts."""
+    """Where a child stands in the run: the same for all its attempts, and not changed by them."""
 
+    name: str
+    """Its name among its siblings."""
     path: str
     """Below the root; empty for the root."""
     span_id: str
@@ -37,10 +39,12 @@ class Place:
     """When the first attempt was spawned, on trio's clock."""
     meter: UsageMeter
     """Counts what all attempts together spend."""
-    supervisor: StepActor[Any] | None
-    """The actor above, `None` for the root."""
     reports: Mailbox[Any]
     """Where the report goes."""
+    supervisor: StepActor[Any] | None
+    """The actor above, `None` for the root."""
+    attributes: Mapping[str, Any]
+    """What its span says besides the usual, its iteration or branch for instance."""
 
 
 class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
@@ -52,8 +56,14 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
 
     __slots__ = ("branch", "environment", "message", "place", "result", "step")
 
-    def __init__(self, step: StepT, place: Place, environment: RunEnvironment) -> None:
-        super().__init__(place.path, mailbox_capacity=MAILBOX_CAPACITY)
+    message: Start
+    """What the attempt was started with; there once the actor has begun."""
+    branch: ContextBranch
+    """The attempt's own branch of the context; there once the actor has begun."""
+
+    def __init__(self, step: StepT, place: Place, environment: RunEnvironment, start: Start) -> None:
+        """Make the actor of one attempt, its one `Start` in its mailbox."""
+        super().__init__(place.path, Mailbox(place.path, MAILBOX_CAPACITY, start))
         self.step = step
         self.place = place
         self.environment = environment
@@ -68,33 +78,47 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
 
     def start(self) -> None:
         """Take the one `Start` message, which is there before the task is."""
-        super().start()
         message = self.mailbox.get_nowait()
         assert isinstance(message, Start), "the supervisor puts Start in first"  # noqa: S101 - an invariant
-        self.message: Start = message
-        self.branch: ContextBranch = message.branch
+        self.message = message
+        self.branch = message.branch
 
     async def work(self) -> None:
         """Wait out the back-off, set the deadline, perform."""
         message = self.message
         if message.delay:
             await trio.sleep(message.delay)
-        if message.timeout is not None:
-            self.cancel_scope.deadline = self.environment.clock.now() + message.timeout
+        if message.limit is not None:
+            self.cancel_scope.deadline = self.environment.clock.now() + message.limit.seconds
         self.result = await self.perform(message.data)
 
     def stop(self) -> None:
         """Send the one report. Its place in the supervisor's mailbox is reserved, so this never waits or fails."""
-        super().stop()
+        self.mailbox.close()
         self.place.reports.deliver(self._report())
 
     def completed(self, output: Any, *, metadata: Mapping[str, Any] | None = None) -> StepResult:
         """The result of a success."""
-        return self._result(output, None, metadata)
+        place = self.place
+        return StepResult(
+            self.step.name,
+            True,  # noqa: FBT003 - positional arguments: this is made for every step
+            output,
+            self.message.attempt,
+            self.environment.clock.now() - place.started_at,
+            float(place.meter.exact_cost_usd),
+            place.meter.total_tokens,
+            None,
+            None,
+            self.branch.context,
+            self.history(),
+            metadata or {},
+        )
 
     def failed(self, failure: Failure, *, output: Any = None, metadata: Mapping[str, Any] | None = None) -> StepResult:
         """The result of a failure; `output` is what is kept of one."""
-        return self._result(output, failure, metadata)
+        result = self.completed(output, metadata=metadata)
+        return attrs.evolve(result, success=False, failure=failure, feedback=failure.feedback)
 
     def history(self) -> tuple[StepResult, ...]:
         """The results of the children so far."""
@@ -114,12 +138,12 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
         return "stopped by the program around the run"
 
     def _report(self) -> Report:
-        key, result = self.place.span_id, self.result
-        if result is not None:
-            return Completed(key, result) if result.success else Failed(key, result)
-        failure = self._interruption()
-        report = Failed if self._timed_out() else Cancelled
-        return report(key, self.failed(failure))
+        result = self.result
+        if result is None:
+            result = self.failed(self._interruption())
+            report = Failed if self._timed_out() else Cancelled
+            return report(self.place.span_id, result)
+        return (Completed if result.success else Failed)(self.place.span_id, result)
 
     def _timed_out(self) -> bool:
         """Whether it was this actor's own deadline that stopped it."""
@@ -127,24 +151,7 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
 
     def _interruption(self) -> Failure:
         """Why there is no result."""
-        where = {"step": self.place.path, "attempt": self.message.attempt, "running": self.running()}
-        if self._timed_out() and self.message.limit is not None:
-            return timeout_failure(self.message.limit, **where)
-        return cancelled_failure(self.why_stopped(), **where)
-
-    def _result(self, output: Any, failure: Failure | None, metadata: Mapping[str, Any] | None) -> StepResult:
-        place, meter = self.place, self.place.meter
-        return StepResult(
-            self.step.name,
-            failure is None,
-            output,
-            self.message.attempt,
-            self.environment.clock.now() - place.started_at,
-            meter.cost_usd,
-            meter.total_tokens,
-            None if failure is None else failure.feedback,
-            failure,
-            self.branch.context,
-            self.history(),
-            metadata or {},
-        )
+        place, message, running = self.place, self.message, self.running()
+        if self._timed_out() and message.limit is not None:
+            return timeout_failure(message.limit.stated, step=place.path, attempt=message.attempt, running=running)
+        return cancelled_failure(self.why_stopped(), step=place.path, attempt=message.attempt, running=running)

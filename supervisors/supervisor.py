@@ -7,6 +7,7 @@ from typing import Any
 
 import trio
 
+from flujo_actors.messages import Start
 from flujo_actors.results import StepResult
 from flujo_actors.supervisors.children import Children
 from flujo_actors.supervisors.environment import RunEnvironment
@@ -18,8 +19,8 @@ class Supervisor(StepActor[StepT]):
 
     __slots__ = ("_children",)
 
-    def __init__(self, step: StepT, place: Place, environment: RunEnvironment) -> None:
-        super().__init__(step, place, environment)
+    def __init__(self, step: StepT, place: Place, environment: RunEnvironment, start: Start) -> None:
+        super().__init__(step, place, environment, start)
         self._children: Children | None = None
 
     @abc.abstractmethod

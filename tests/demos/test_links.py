@@ -47,7 +47,7 @@ def problem_of(target: str) -> str | None:
         "#set-up", "#", "#top", "start.md#set-up", "more.md?raw=true#größe", "../guide/../guide/more.md",
     ],
 )  # fmt: skip
-def test_a_link_to_what_is_there_is_alive(target: str):
+def test_a_link_to_what_is_there_is_alive(target: str) -> None:
     assert problem_of(target) is None
 
 
@@ -58,7 +58,7 @@ def test_a_link_to_what_is_there_is_alive(target: str):
         "/site/absolute.md", "",
     ],
 )  # fmt: skip
-def test_a_link_that_is_not_relative_is_not_judged(target: str):
+def test_a_link_that_is_not_relative_is_not_judged(target: str) -> None:
     assert problem_of(target) is None
 
 
@@ -75,11 +75,11 @@ def test_a_link_that_is_not_relative_is_not_judged(target: str):
         ("../README.md#x", "no heading '#x' in 'README.md'"),
     ],
 )
-def test_a_link_to_what_is_missing_is_dead(target: str, problem: str):
+def test_a_link_to_what_is_missing_is_dead(target: str, problem: str) -> None:
     assert problem_of(target) == problem
 
 
-def test_dead_links_keep_their_order_and_their_repetitions():
+def test_dead_links_keep_their_order_and_their_repetitions() -> None:
     links = [Link("b", 1), Link("README.md", 2), Link("a", 3), Link("b", 3)]
     assert dead_links("x.md", links, WORLD) == (
         DeadLink("b", 1, "no file 'b'"),
@@ -89,6 +89,6 @@ def test_dead_links_keep_their_order_and_their_repetitions():
 
 
 @given(st.lists(st.text()))
-def test_any_target_can_be_judged(targets: list[str]):
+def test_any_target_can_be_judged(targets: list[str]) -> None:
     found = dead_links("a/b.md", [Link(target, 1) for target in targets], Known({"a/b.md": frozenset()}))
     assert len(found) <= len(targets)

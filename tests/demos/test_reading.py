@@ -11,18 +11,18 @@ from flujo_actors.demos.documents.markup import Markup
 from flujo_actors.demos.documents.reading import Document, DocumentError, decode, read_document
 
 
-def test_a_document_is_read_with_its_markup(tmp_path: Path):
+def test_a_document_is_read_with_its_markup(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "a.md").write_bytes("# Größe\r\nx\ry\n".encode())
     assert read_document(str(tmp_path), "sub/a.md") == Document("sub/a.md", Markup.MARKDOWN, "# Größe\nx\ny\n")
 
 
-def test_a_suffix_that_is_not_known_stands_for_plain_text(tmp_path: Path):
+def test_a_suffix_that_is_not_known_stands_for_plain_text(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("x")
     assert read_document(str(tmp_path), "notes").markup is Markup.PLAIN
 
 
-def test_a_byte_order_mark_is_no_text():
+def test_a_byte_order_mark_is_no_text() -> None:
     assert decode(b"\xef\xbb\xbfabc", "a.md") == "abc"
 
 
@@ -36,14 +36,14 @@ def test_a_byte_order_mark_is_no_text():
         (b"ab\n\n\0", "is a binary file: NUL at byte offset 4 (line 3)"),
     ],
 )
-def test_what_is_not_utf_8_text_is_refused_with_the_first_wrong_byte(data: bytes, problem: str):
+def test_what_is_not_utf_8_text_is_refused_with_the_first_wrong_byte(data: bytes, problem: str) -> None:
     with pytest.raises(DocumentError) as caught:
         decode(data, "a.md")
     assert caught.value.problem == problem
     assert str(caught.value) == f"'a.md' {problem}"
 
 
-def test_a_huge_file_is_refused_without_being_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_huge_file_is_refused_without_being_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "LARGEST_FILE", 1_000)
     (tmp_path / "fits.txt").write_bytes(b"x" * 1_000)
     (tmp_path / "huge.txt").write_bytes(b"x" * 1_001)
@@ -53,13 +53,13 @@ def test_a_huge_file_is_refused_without_being_read_whole(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("name", ["none.md", ".", "a\0b.md", "x" * 5_000])
-def test_what_cannot_be_opened_is_refused(tmp_path: Path, name: str):
+def test_what_cannot_be_opened_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(DocumentError, match="cannot be read: "):
         read_document(str(tmp_path), name)
 
 
 @given(st.binary())
-def test_any_bytes_are_text_or_refused(data: bytes):
+def test_any_bytes_are_text_or_refused(data: bytes) -> None:
     problem, text = None, ""
     try:
         text = decode(data, "a.md")

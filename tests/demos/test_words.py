@@ -19,27 +19,27 @@ from flujo_actors.demos.documents.words import WordStatistics, bare_word, split_
         ("naïve Größe слово", 3),
     ],
 )
-def test_a_word_stands_between_spaces_and_has_a_letter_or_digit(text: str, count: int):
+def test_a_word_stands_between_spaces_and_has_a_letter_or_digit(text: str, count: int) -> None:
     assert word_statistics(text).words == count
 
 
-def test_distinct_words_ignore_case_and_the_signs_around_them():
+def test_distinct_words_ignore_case_and_the_signs_around_them() -> None:
     # the, cat, saw; letters: The3 cat3 saw3 the3 Cat3
     assert word_statistics('"The cat" saw the (Cat).') == WordStatistics(words=5, distinct_words=3, letters=15)
 
 
-def test_no_words_have_an_average_length_of_zero():
+def test_no_words_have_an_average_length_of_zero() -> None:
     assert word_statistics("").average_length == 0
     assert word_statistics("a bcd").average_length == 2
 
 
 @pytest.mark.parametrize(("word", "bare"), [("(word).", "word"), ("isn't!", "isn't"), ("...", ""), ("", "")])
-def test_a_bare_word_has_no_signs_around_it(word: str, bare: str):
+def test_a_bare_word_has_no_signs_around_it(word: str, bare: str) -> None:
     assert bare_word(word) == bare
 
 
 @given(st.text(), st.text())
-def test_words_and_letters_of_two_texts_together_are_the_sums(one: str, other: str):
+def test_words_and_letters_of_two_texts_together_are_the_sums(one: str, other: str) -> None:
     both, first, second = (word_statistics(text) for text in (f"{one} {other}", one, other))
     assert both.words == first.words + second.words
     assert both.letters == first.letters + second.letters
@@ -47,5 +47,5 @@ def test_words_and_letters_of_two_texts_together_are_the_sums(one: str, other: s
 
 
 @given(st.text())
-def test_counted_words_are_the_words_that_are_split(text: str):
+def test_counted_words_are_the_words_that_are_split(text: str) -> None:
     assert word_statistics(text).words == len(split_words(text))

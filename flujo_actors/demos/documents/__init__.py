@@ -3,9 +3,9 @@
 It reads the Markdown, reStructuredText and plain text files in a folder (or one file) and counts words and headings,
 measures readability, and finds dead relative links and open TODOs. Nothing leaves the machine and nothing is changed.
 
-In reading order: `pipeline` has the steps; `finding` and `reading` touch the disk; `markup`, `parsing`, `markdown` and
-`restructured_text` take text apart; `words`, `headings`, `readability`, `links` and `todos` each measure one thing, as
-plain functions; `report` is what comes out and `rendering` shows it.
+In reading order: `pipeline` has the steps; `finding`, `reading` and `neighbours` look at the disk; `markup`, `parsing`,
+`markdown` and `restructured_text` take text apart; `words`, `headings`, `readability`, `links` and `todos` each
+measure one thing, as plain functions; `report` is what comes out and `rendering` shows it.
 """
 
 from __future__ import annotations

@@ -9,8 +9,10 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
@@ -51,16 +53,20 @@ def parse_markdown(text: str) -> ParsedText:
     return collected.parsed()
 
 
-def anchors_of(titles: Iterable[str]) -> Iterator[str]:
+def anchors_of(titles: Iterable[str], *, before_number: str = "-") -> Iterator[str]:
     """The anchors that GitHub gives headings, in order: `Set up!` is `set-up`, a second one `set-up-1`.
 
     The rule is that of GitHub's html-pipeline: lower case, letters, marks, digits, `_`, `-` and spaces kept,
     spaces made into hyphens, repeated anchors numbered.
+
+    Args:
+        titles: the headings' text.
+        before_number: what stands before the number of a repeated anchor. Python-Markdown has `_` there.
     """
     seen: Counter[str] = Counter()
     for title in titles:
         anchor = "".join(_kept_in_anchor(title.lower()))
-        yield f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor
+        yield f"{anchor}{before_number}{seen[anchor]}" if seen[anchor] else anchor
         seen[anchor] += 1
 
 
@@ -83,12 +89,9 @@ class _Collected:
     own_anchors: set[str] = attrs.Factory(set[str])
 
     def parsed(self) -> ParsedText:
-        return ParsedText(
-            tuple(self.blocks),
-            tuple(self.headings),
-            tuple(self.links),
-            frozenset(self.own_anchors.union(anchors_of(heading.text for heading in self.headings))),
-        )
+        titles = [heading.text for heading in self.headings]
+        anchors = self.own_anchors.union(anchors_of(titles), anchors_of(titles, before_number="_"))
+        return ParsedText(tuple(self.blocks), tuple(self.headings), tuple(self.links), frozenset(anchors))
 
     def take_inline(self, token: Token, container: str) -> None:
         """Take the content of a paragraph, heading or table cell; `container` is its HTML tag."""
@@ -105,9 +108,8 @@ class _Collected:
         """Take the anchors and links of raw HTML that begins at `line`."""
         content = _COMMENT.sub(_only_its_newlines, content)
         for tag in _TAG.finditer(content):
-            tag_line = line + content.count("\n", 0, tag.start())
             for attribute in _ATTRIBUTE.finditer(tag[0]):
-                self._take_attribute(attribute, tag_line + tag[0].count("\n", 0, attribute.start(1)))
+                self._take_attribute(attribute, line + _newlines_before(tag.start() + attribute.start(1), content))
 
     def _take_heading(self, text: str, level: int, line: int) -> str:
         own = _OWN_ANCHOR.search(text)
@@ -148,6 +150,16 @@ def _only_its_newlines(match: re.Match[str]) -> str:
     return "\n" * match[0].count("\n")
 
 
+def _newlines_before(offset: int, text: str) -> int:
+    return bisect_left(_newlines_in(text), offset)
+
+
+@lru_cache(maxsize=1)
+def _newlines_in(text: str) -> list[int]:
+    """Where the newlines are. Found once for all links of a paragraph: there may be many thousands in one."""
+    return [newline.start() for newline in re.finditer("\n", text)]
+
+
 def _placed(rule: Rule) -> Rule:
     """The rule, noting in its tokens how many newlines stand before them in their paragraph.
 
@@ -159,7 +171,7 @@ def _placed(rule: Rule) -> Rule:
         matched = rule(state, silent)
         if matched and not silent:
             for token in state.tokens[known:]:
-                token.meta.setdefault("newlines_before", state.src.count("\n", 0, start))
+                token.meta.setdefault("newlines_before", _newlines_before(start, state.src))
         return matched
 
     return place

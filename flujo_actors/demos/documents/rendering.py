@@ -57,12 +57,12 @@ def report_parts(report: DocumentReport) -> Iterator[Table | Text]:
 
 
 def _headline(report: DocumentReport) -> str:
-    totals = report.totals
+    totals, asked = report.totals, _printable(str(PurePath(report.asked)))
     if not report.files and not report.unread:
         looked_for = ", ".join(MARKUP_BY_SUFFIX)
-        return f"No documents in {_printable(report.asked)}: there is no file that ends in one of {looked_for}"
+        return f"No documents in {asked}: there is no file that ends in one of {looked_for}"
     counts = [_count(totals.files, "document"), _count(totals.words, "word"), _count(totals.problems, "problem")]
-    return f"{_printable(report.asked)}: {', '.join(counts)}"
+    return f"{asked}: {', '.join(counts)}"
 
 
 def _table(report: DocumentReport) -> Table:

@@ -1,0 +1,68 @@
+"""Turning what an actor reported into the span and the result that are kept of it. Pure functions but for `Retries`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from flujo_actors.clock import RunClock
+from flujo_actors.messages import Report
+from flujo_actors.results import StepResult
+from flujo_actors.spans import ROOT_SPAN_NAME, Attempt, Span, failure_attributes, usage_attributes
+from flujo_actors.supervisors.step_actor import Place, StepActor
+from flujo_actors.usage import Usage
+
+
+@attrs.define(eq=False)
+class Retries:
+    """The attempts of a child that is tried more than once."""
+
+    attempts: list[Attempt] = attrs.Factory(list)
+    """Those that have ended."""
+    history: tuple[StepResult, ...] = ()
+    """The results of their children."""
+    usage: Usage = attrs.field(factory=Usage)
+    """What they spent."""
+    next_starts_at: float | None = None
+    """When the attempt after them began or begins, on trio's clock."""
+
+    def add(self, actor: StepActor[Any], report: Report, clock: RunClock) -> None:
+        """Note how one more attempt ended."""
+        place, result, total = actor.place, report.result, actor.place.meter.total()
+        began = place.started_at if self.next_starts_at is None else self.next_starts_at
+        ended = max(began, place.started_at + result.latency_s)
+        self.attempts.append(
+            Attempt(
+                number=actor.message.attempt,
+                start_time=clock.wall(began),
+                end_time=clock.wall(ended),
+                status=report.status,
+                usage=total - self.usage,
+                failure=result.failure,
+            )
+        )
+        self.history += result.step_history
+        self.usage = total
+
+
+def span_of(kind: str, place: Place, report: Report, retries: Retries | None, clock: RunClock) -> Span:
+    """The span of a child that has settled."""
+    result, above, meter = report.result, place.supervisor, place.meter
+    start_time = place.started_at + clock.wall_offset
+    attributes: dict[str, Any] = {"path": place.path, "kind": kind, **place.attributes}
+    if meter.total_tokens or meter.exact_cost_usd:
+        attributes.update(usage_attributes(meter.total()))
+    if result.failure is not None:
+        attributes["failure"] = failure_attributes(result.failure)
+    if retries is not None:
+        attributes["attempts"] = [attempt.to_dict() for attempt in retries.attempts]
+    return Span(
+        place.span_id,
+        None if above is None else above.place.span_id,
+        ROOT_SPAN_NAME if above is None else place.name,
+        start_time,
+        start_time + result.latency_s,
+        report.status,
+        attributes,
+    )

@@ -1,0 +1,374 @@
+"""What is SQLite's own: the file, its rights, its format, and everything that may be wrong with it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from flujo_actors.errors import DatabaseFailedError, DatabaseUnusableError
+from flujo_actors.spans import Span, SpanStatus
+from flujo_actors.storage import RunRecord, SQLiteBackend, migrations, opening
+
+RUN = RunRecord("run", SpanStatus.RUNNING, "orders", started_at=100.0)
+ROOT = Span("00", None, "pipeline_run", 100.0, 109.0, SpanStatus.COMPLETED, {"kind": "Pipeline"})
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "runs.db"
+
+
+@pytest.fixture
+def recorded(path: Path) -> Path:
+    """A database with one run in it, closed."""
+    record_one_run(path)
+    return path
+
+
+def record_one_run(path: Path) -> None:
+    with SQLiteBackend(path) as backend:
+        backend.record_run_start(RUN)
+        backend.record_spans("run", [ROOT])
+
+
+@contextmanager
+def files_no_larger_than(size: int) -> Generator[None]:
+    """A disk without room, for this process: what it writes beyond `size` bytes of a file fails."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+class TestFile:
+    def test_the_disk_is_not_touched_before_the_first_use(self, tmp_path: Path) -> None:
+        backend = SQLiteBackend(tmp_path / "folder" / "runs.db")
+        assert list(tmp_path.iterdir()) == []
+        with closing(backend):
+            assert backend.list_runs() == []
+            assert backend.path.exists()
+
+    def test_what_was_recorded_is_there_for_the_next_backend(self, recorded: Path) -> None:
+        with SQLiteBackend(str(recorded)) as backend:
+            assert backend.get_run("run") == RUN
+            assert backend.get_trace("run") == ROOT.to_dict()
+
+    def test_two_backends_use_one_file_at_the_same_time(self, path: Path) -> None:
+        with SQLiteBackend(path) as writer, SQLiteBackend(path) as reader:
+            writer.record_run_start(RUN)
+            assert reader.get_run("run") == RUN
+            assert reader.delete_run("run")
+            assert writer.get_run("run") is None
+
+    def test_only_the_owner_may_open_the_files(self, path: Path) -> None:
+        before = os.umask(0)
+        try:
+            with SQLiteBackend(path) as backend:
+                backend.record_run_start(RUN)
+                modes = {file.name: mode_of(file) for file in path.parent.iterdir()}
+        finally:
+            os.umask(before)
+        assert modes == {"runs.db": 0o600, "runs.db-wal": 0o600, "runs.db-shm": 0o600}
+
+    def test_only_the_owner_may_enter_the_folders_that_are_created(self, tmp_path: Path) -> None:
+        with SQLiteBackend(tmp_path / "a" / "b" / "runs.db"):
+            assert mode_of(tmp_path / "a") == mode_of(tmp_path / "a" / "b") == 0o700
+
+    def test_a_file_that_was_there_keeps_its_rights(self, path: Path) -> None:
+        path.touch()
+        path.chmod(0o640)
+        record_one_run(path)
+        assert mode_of(path) == 0o640
+
+    def test_a_path_may_hold_any_character(self, tmp_path: Path) -> None:
+        path = tmp_path / "what? 100%#é'.db"
+        record_one_run(path)
+        assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+    def test_a_path_is_where_it_was_when_the_backend_was_made(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        backend = SQLiteBackend("runs.db")
+        monkeypatch.chdir("/")
+        with backend:
+            assert (tmp_path / "runs.db").exists()
+
+    def test_an_empty_file_is_as_good_as_none(self, path: Path) -> None:
+        path.touch()
+        record_one_run(path)
+        with SQLiteBackend(path) as backend:
+            assert backend.get_run("run") == RUN
+
+    def test_processes_may_create_the_file_together(self, path: Path) -> None:
+        program = (
+            "import sys; from flujo_actors.storage import SQLiteBackend\n"
+            "sys.stdin.read()\n"
+            "with SQLiteBackend(sys.argv[1]) as backend: print(backend.list_runs())"
+        )
+        command = [sys.executable, "-c", program, str(path)]
+        processes = [
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            for _ in range(4)
+        ]
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.close()
+            process.stdin = None
+        assert [process.communicate() for process in processes] == [(b"[]\n", b"")] * 4
+
+
+class TestUnusable:
+    """A file that cannot be used is refused in words, and stays as it was."""
+
+    def refuse(self, path: Path, words: str, *, read_only: bool = False) -> None:
+        before = path.read_bytes() if path.is_file() else None
+        with pytest.raises(DatabaseUnusableError, match=words) as caught:
+            SQLiteBackend(path, read_only=read_only).open()
+        assert (path.read_bytes() if path.is_file() else None) == before
+        assert caught.value.path == path
+        assert str(path) in str(caught.value)
+
+    def test_a_folder(self, tmp_path: Path) -> None:
+        self.refuse(tmp_path, "it is a folder")
+
+    @pytest.mark.parametrize("content", [b"x", b"x" * 511, b"x" * 512, b"no database\n" * 1000], ids=len)
+    def test_a_file_that_is_no_database(self, path: Path, content: bytes) -> None:
+        path.write_bytes(content)
+        self.refuse(path, "not an SQLite database")
+        self.refuse(path, "not an SQLite database", read_only=True)
+
+    @pytest.mark.parametrize(
+        "statement", ["CREATE TABLE runs (id)", "PRAGMA application_id = 7", "PRAGMA user_version = 1"]
+    )
+    def test_a_database_of_another_program(self, path: Path, statement: str) -> None:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(statement)
+        self.refuse(path, "of another program")
+
+    def test_a_database_of_a_newer_version(self, recorded: Path) -> None:
+        with closing(sqlite3.connect(recorded)) as connection:
+            connection.execute("PRAGMA user_version = 99")
+        self.refuse(recorded, "newer flujo_actors.*format 99.*Upgrade")
+        self.refuse(recorded, "newer flujo_actors", read_only=True)
+
+    def test_a_path_through_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        self.refuse(tmp_path / "file" / "runs.db", "cannot be opened: Not a directory")
+        self.refuse(tmp_path / "file" / "folder" / "runs.db", "cannot be opened: Not a directory")
+
+    def test_a_link_to_nothing(self, path: Path) -> None:
+        path.symlink_to(path.parent / "nothing")
+        self.refuse(path, "no such file")
+
+    def test_a_pipe(self, path: Path) -> None:
+        os.mkfifo(path)
+        self.refuse(path, "not a file")
+
+    def test_a_database_that_another_process_keeps_locked(
+        self, recorded: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(opening, "LOCK_WAIT_S", 0.05)
+        with closing(sqlite3.connect(recorded, isolation_level=None)) as other:
+            other.execute("PRAGMA locking_mode = EXCLUSIVE")
+            other.execute("BEGIN EXCLUSIVE")
+            self.refuse(recorded, r"another process has locked it.*0\.05 s")
+
+    def test_a_file_to_be_read_that_is_not_there_is_not_created(self, path: Path) -> None:
+        self.refuse(path, "no such file", read_only=True)
+        assert not path.exists()
+
+    def test_a_file_to_be_read_that_is_empty(self, path: Path) -> None:
+        path.touch()
+        self.refuse(path, "older", read_only=True)
+
+
+class TestRights:
+    """As a user whom the rights of files bind, which the superuser is not."""
+
+    @pytest.fixture
+    def folder(self) -> Iterator[Path]:
+        """A folder that other users may enter, unlike pytest's own."""
+        with tempfile.TemporaryDirectory() as name:
+            Path(name).chmod(0o755)
+            yield Path(name)
+            Path(name).chmod(0o755)
+
+    @pytest.fixture
+    def as_bound_user(self, folder: Path) -> Callable[[str], str]:
+        """Executes Python with `path` and `SQLiteBackend`, and gives what it printed."""
+        user = 65534 if os.geteuid() == 0 else None
+
+        def execute(code: str) -> str:
+            start = "import sys; from flujo_actors.storage import SQLiteBackend; path = sys.argv[1]"
+            command = [sys.executable, "-B", "-c", f"{start}\n{code}", str(folder / "runs.db")]
+            groups = None if user is None else []
+            done = subprocess.run(
+                command,
+                user=user,
+                group=user,
+                extra_groups=groups,
+                capture_output=True,
+                text=True,
+                check=False,
+                cwd="/",
+            )
+            return done.stdout + done.stderr
+
+        try:
+            problem = execute("pass")
+        except PermissionError as error:
+            problem = str(error)
+        if problem:
+            pytest.skip(f"another user cannot start this Python here: {problem}")
+        return execute
+
+    def let_use(self, *paths: Path) -> None:
+        """Give files to the user of the test."""
+        if os.geteuid() == 0:
+            for path in paths:
+                os.chown(path, 65534, 65534)
+
+    def test_a_file_that_may_only_be_read(self, folder: Path, as_bound_user: Callable[[str], str]) -> None:
+        path = folder / "runs.db"
+        record_one_run(path)
+        path.chmod(0o444)
+        self.let_use(folder, path)
+        assert "the file may not be written; open it with read_only=True" in as_bound_user("SQLiteBackend(path).open()")
+
+    @pytest.mark.parametrize(
+        "folder_mode", [0o755, 0o555], ids=["in an open folder", "in a folder that may only be read"]
+    )
+    def test_a_file_that_may_only_be_read_is_read(
+        self, folder: Path, as_bound_user: Callable[[str], str], folder_mode: int
+    ) -> None:
+        path = folder / "runs.db"
+        record_one_run(path)
+        path.chmod(0o444)
+        self.let_use(folder, path)
+        folder.chmod(folder_mode)
+        read = "with SQLiteBackend(path, read_only=True) as backend: print(backend.get_trace('run')['span_id'])"
+        assert as_bound_user(read) == "00\n"
+        assert as_bound_user(read) == "00\n"
+
+    def test_a_file_that_another_user_may_not_read(self, folder: Path, as_bound_user: Callable[[str], str]) -> None:
+        path = folder / "runs.db"
+        record_one_run(path)
+        path.chmod(0o000)
+        self.let_use(folder, path)
+        assert "cannot be opened" in as_bound_user("SQLiteBackend(path, read_only=True).open()")
+
+    def test_a_folder_that_may_only_be_read(self, folder: Path, as_bound_user: Callable[[str], str]) -> None:
+        self.let_use(folder)
+        folder.chmod(0o555)
+        assert "cannot be opened: Permission denied" in as_bound_user("SQLiteBackend(path).open()")
+        assert "cannot be opened: Permission denied" in as_bound_user("SQLiteBackend(path + '/a/b').open()")
+
+    def test_a_file_in_a_folder_that_may_only_be_read(self, folder: Path, as_bound_user: Callable[[str], str]) -> None:
+        path = folder / "runs.db"
+        record_one_run(path)
+        self.let_use(folder, path)
+        folder.chmod(0o555)
+        assert "its folder may not be written" in as_bound_user("SQLiteBackend(path).open()")
+
+
+class TestUse:
+    def test_a_read_only_backend_reads_what_others_write(self, path: Path) -> None:
+        with SQLiteBackend(path) as writer, SQLiteBackend(path, read_only=True) as reader:
+            writer.record_run_start(RUN)
+            assert reader.get_run("run") == RUN
+
+    def test_a_read_only_backend_does_not_write(self, recorded: Path) -> None:
+        with SQLiteBackend(recorded, read_only=True) as backend:
+            with pytest.raises(DatabaseFailedError, match="may only be read"):
+                backend.delete_run("run")
+            assert backend.get_run("run") == RUN
+
+    def test_an_error_of_sqlite_says_which_file_and_why(self, recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(opening, "LOCK_WAIT_S", 0.05)
+        with SQLiteBackend(recorded) as backend, closing(sqlite3.connect(recorded, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(DatabaseFailedError, match="another process has locked it") as caught:
+                backend.delete_run("run")
+            assert backend.get_run("run") == RUN
+        assert caught.value.path == recorded
+        assert isinstance(caught.value.__cause__, sqlite3.OperationalError)
+
+    def test_a_damaged_file_is_reported(self, recorded: Path) -> None:
+        content = bytearray(recorded.read_bytes())
+        content[4096:] = b"\xff" * len(content[4096:])
+        recorded.write_bytes(content)
+        with SQLiteBackend(recorded) as backend, pytest.raises(DatabaseFailedError, match="malformed"):
+            backend.get_run("run")
+
+    @pytest.mark.parametrize("count", [100, 1000], ids=["at the end", "in the middle"])
+    def test_a_transaction_that_the_disk_has_no_room_for_leaves_nothing(self, path: Path, count: int) -> None:
+        large = [Span(f"{number}", None, "x" * 10_000, 1.0, 2.0, SpanStatus.COMPLETED, {}) for number in range(count)]
+        with SQLiteBackend(path) as backend:
+            backend.record_run_start(RUN)
+            with pytest.raises(DatabaseFailedError), files_no_larger_than(500_000), backend.transaction():
+                with suppress(DatabaseFailedError):
+                    backend.record_spans("run", large)
+                backend.record_run_end(RunRecord("run", SpanStatus.COMPLETED, "orders", 100.0))
+            assert backend.get_run("run") == RUN
+            assert backend.get_spans("run") == []
+            backend.record_spans("run", large)
+            assert len(backend.get_spans("run")) == count
+
+    def test_the_error_of_the_caller_passes_as_it_is(self, path: Path) -> None:
+        with SQLiteBackend(path) as backend, pytest.raises(sqlite3.Error, match="mine"), backend.transaction():
+            raise sqlite3.Error("mine")
+
+    def test_a_backend_is_not_closed_inside_a_transaction(self, path: Path) -> None:
+        with SQLiteBackend(path) as backend:
+            with backend.transaction():
+                backend.record_run_start(RUN)
+                with pytest.raises(DatabaseFailedError, match="inside a transaction"):
+                    backend.close()
+            assert backend.get_run("run") == RUN
+
+
+class TestMigrations:
+    def test_an_older_file_is_brought_up_to_date_and_keeps_its_content(
+        self, recorded: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        newer = [*migrations.MIGRATIONS, ("ALTER TABLE runs ADD COLUMN note TEXT",)]
+        monkeypatch.setattr(migrations, "MIGRATIONS", newer)
+        monkeypatch.setattr(opening, "MIGRATIONS", newer)
+        with pytest.raises(DatabaseUnusableError, match="older"):
+            SQLiteBackend(recorded, read_only=True).open()
+        with SQLiteBackend(recorded) as backend:
+            assert backend.get_run("run") == RUN
+        with closing(sqlite3.connect(recorded)) as connection:
+            assert connection.execute("SELECT note FROM runs").fetchall() == [(None,)]
+            assert connection.execute("PRAGMA user_version").fetchone() == (len(newer),)
+
+    def test_a_migration_that_fails_leaves_the_file_as_it_was(
+        self, recorded: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        broken = [*migrations.MIGRATIONS, ("ALTER TABLE runs ADD COLUMN note TEXT", "no SQL")]
+        with monkeypatch.context() as patch:
+            patch.setattr(migrations, "MIGRATIONS", broken)
+            patch.setattr(opening, "MIGRATIONS", broken)
+            with pytest.raises(DatabaseUnusableError, match="syntax error"):
+                SQLiteBackend(recorded).open()
+        with SQLiteBackend(recorded) as backend:
+            assert backend.get_run("run") == RUN
+        with closing(sqlite3.connect(recorded)) as connection, pytest.raises(sqlite3.OperationalError, match="note"):
+            connection.execute("SELECT note FROM runs")
