@@ -13,7 +13,6 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import attrs
 import trio
@@ -47,7 +46,8 @@ async def bare_tasks() -> None:
 
 def pipeline_run(system: System) -> Variant:
     """The same as a pipeline of a hundred steps."""
-    pipeline: Pipeline[int, int, Any] = Pipeline("hundred", [Step(f"step{number}", increment) for number in range(STEPS)])
+    steps = [Step(f"step{number}", increment) for number in range(STEPS)]
+    pipeline: Pipeline[int, int, object] = Pipeline("hundred", steps)
 
     async def run() -> None:
         result = await system.run(pipeline, 0)
@@ -63,8 +63,8 @@ class Timing:
     name: str
     variant: Variant
     goal: float | None = None
-    loop: list[float] = attrs.Factory(list)
-    process: list[float] = attrs.Factory(list)
+    loop: list[float] = attrs.Factory(list[float])
+    process: list[float] = attrs.Factory(list[float])
 
     async def measure(self) -> None:
         """One round."""
@@ -78,7 +78,8 @@ class Timing:
         loop, process = statistics.median(self.loop), statistics.median(self.process)
         loop_ratio = loop / statistics.median(bare.loop)
         process_ratio = process / statistics.median(bare.process)
-        goal = "" if self.goal is None else f"   goal {self.goal} x: {'met' if process_ratio <= self.goal else 'MISSED'}"
+        met = self.goal is not None and process_ratio <= self.goal
+        goal = "" if self.goal is None else f"   goal {self.goal} x: {'met' if met else 'MISSED'}"
         return (
             f"{self.name:28} {loop / STEPS * 1e6:7.1f} {process / STEPS * 1e6:8.1f}"
             f" {loop_ratio:7.2f} x {process_ratio:7.2f} x{goal}"

@@ -11,19 +11,6 @@ The layers, imports run downward only:
 
 from flujo_actors._version import __version__
 
-# Describing a pipeline
-from flujo_actors.steps import AnyStep, BaseStep, Pipeline, RetryPolicy, Step, step
-
-# Running it
-from flujo_actors.run import Run
-from flujo_actors.system import System, open_system, run_pipeline
-
-# What comes back
-from flujo_actors.failures import Failure, FailureDomain
-from flujo_actors.results import PipelineResult, StepResult
-from flujo_actors.spans import Span, SpanStatus
-from flujo_actors.usage import Usage, UsageMeter
-
 # What is raised
 from flujo_actors.errors import (
     ActorStoppedError,
@@ -35,6 +22,19 @@ from flujo_actors.errors import (
     StepDefinitionError,
     StorageError,
 )
+
+# What comes back
+from flujo_actors.failures import Failure, FailureDomain
+from flujo_actors.results import PipelineResult, StepResult
+
+# Running it
+from flujo_actors.run import Run
+from flujo_actors.spans import Span, SpanStatus
+
+# Describing a pipeline
+from flujo_actors.steps import AnyStep, BaseStep, Pipeline, RetryPolicy, Step, step
+from flujo_actors.system import System, open_system, run_pipeline
+from flujo_actors.usage import Usage, UsageMeter
 
 __all__ = [
     "ActorStoppedError",

@@ -36,7 +36,7 @@ class MailboxStatistics:
 class Mailbox(Generic[MessageT]):
     """A first-in first-out queue that belongs to one actor."""
 
-    __slots__ = ("_capacity", "_closed", "_messages", "_owner", "_reader", "_writers")
+    __slots__ = ("_capacity", "_messages", "_owner", "_reader", "_writers", "closed")
 
     def __init__(self, owner: str, capacity: int, *first: MessageT) -> None:
         """Make a mailbox.
@@ -51,7 +51,8 @@ class Mailbox(Generic[MessageT]):
         self._messages = deque(first)
         self._reader: trio.lowlevel.Task | None = None
         self._writers: OrderedDict[trio.lowlevel.Task, MessageT] | None = None
-        self._closed = False
+        self.closed = False
+        """Whether the owner has stopped. To be read; `close` closes."""
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -63,7 +64,7 @@ class Mailbox(Generic[MessageT]):
             trio.WouldBlock: the mailbox is full.
             ActorStoppedError: the actor has stopped.
         """
-        if self._closed:
+        if self.closed:
             raise ActorStoppedError(self._owner)
         if len(self._messages) >= self._capacity:
             raise trio.WouldBlock
@@ -87,7 +88,7 @@ class Mailbox(Generic[MessageT]):
 
     def deliver(self, message: MessageT) -> None:
         """Put in a message whose place was reserved. Always succeeds; a closed mailbox drops it unread."""
-        if self._closed:
+        if self.closed:
             return
         self._messages.append(message)
         reader = self._reader
@@ -107,7 +108,10 @@ class Mailbox(Generic[MessageT]):
             await trio.lowlevel.wait_task_rescheduled(self._stop_waiting)
         else:
             raise trio.BusyResourceError(f"two tasks read the mailbox of {self._owner!r}; an actor has one")
-        return self.get_nowait()
+        message = self._messages.popleft()
+        if self._writers:
+            self._let_writers_in()
+        return message
 
     async def get_all(self) -> list[MessageT]:
         """Take all messages, at least one, waiting for it. Only the owner calls this, from one task.
@@ -145,7 +149,7 @@ class Mailbox(Generic[MessageT]):
         Returns:
             The messages that were never read.
         """
-        self._closed = True
+        self.closed = True
         writers, self._writers = self._writers, None
         for writer in writers or ():
             trio.lowlevel.reschedule(writer, outcome.Error(ActorStoppedError(self._owner)))
@@ -157,7 +161,7 @@ class Mailbox(Generic[MessageT]):
             capacity=self._capacity,
             length=len(self._messages),
             writers_waiting=len(self._writers or ()),
-            closed=self._closed,
+            closed=self.closed,
         )
 
     def _stop_waiting(self, _: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:

@@ -42,7 +42,7 @@ class StepResult:
     """The context as this step left it, `None` in a run without one."""
     step_history: tuple[StepResult, ...] = ()
     """The results of the children, in order; of every attempt when there were several."""
-    metadata: Mapping[str, Any] = attrs.Factory(dict)
+    metadata: Mapping[str, Any] = attrs.Factory(dict[str, Any])
     """What else the kind of step has to say."""
 
 

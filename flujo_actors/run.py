@@ -9,6 +9,7 @@ import trio
 from flujo_actors.context import ContextBranch
 from flujo_actors.errors import FlujoError
 from flujo_actors.events import EventsMissed, RunEvent
+from flujo_actors.nurseries import exceptions_in
 from flujo_actors.results import PipelineResult
 from flujo_actors.spans import SpanStatus
 from flujo_actors.steps import AnyStep
@@ -168,10 +169,12 @@ class Watcher:
 
 def _abort_of(error: BaseException) -> tuple[SpanStatus, str]:
     """The status and error of a run that an exception has passed through."""
-    if isinstance(error, BaseExceptionGroup):
-        _, rest = error.split((trio.Cancelled, KeyboardInterrupt))
-    else:
-        rest = None if isinstance(error, trio.Cancelled | KeyboardInterrupt) else error
-    if rest is None:
-        return SpanStatus.CANCELLED, "Cancelled: stopped by the program around the run"
-    return SpanStatus.FAILED, f"the runtime stopped with {type(error).__name__}: {error}"
+    if not _is_only(error, (trio.Cancelled, KeyboardInterrupt)):
+        return SpanStatus.FAILED, f"the runtime stopped with {type(error).__name__}: {error}"
+    return SpanStatus.CANCELLED, "Cancelled: stopped by the program around the run"
+
+
+def _is_only(error: BaseException, types: tuple[type[BaseException], ...]) -> bool:
+    """Whether an exception, or every one in a group, is of these types."""
+    inside = exceptions_in(error)
+    return all(_is_only(each, types) for each in inside) if inside else isinstance(error, types)

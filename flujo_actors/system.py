@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -12,6 +12,7 @@ import trio
 from flujo_actors.clock import IdSource, RunClock
 from flujo_actors.context import open_branch
 from flujo_actors.errors import InvalidPipelineError, Problem, SystemClosedError
+from flujo_actors.nurseries import open_inner_nursery
 from flujo_actors.results import PipelineResult
 from flujo_actors.run import Run
 from flujo_actors.steps import AnyStep, BaseStep, Pipeline
@@ -131,7 +132,7 @@ async def open_system(
     storage: StateBackend | None = None,
     actors: Mapping[type[AnyStep], ActorType] | None = None,
     random_seed: int | None = None,
-) -> AsyncIterator[System]:
+) -> AsyncGenerator[System, None]:
     """Open a system for the length of an `async with` block, inside any trio program.
 
     Entering and leaving are checkpoints. Leaving waits for the runs that were started; leaving by an exception or
@@ -159,8 +160,8 @@ async def open_system(
 @asynccontextmanager
 async def _open(
     storage: StorageActor | None, registry: ActorRegistry, randomness: random.Random
-) -> AsyncIterator[System]:
-    async with trio.open_nursery() as nursery:
+) -> AsyncGenerator[System, None]:
+    async with open_inner_nursery() as nursery:
         system = System(nursery, storage, registry, randomness)
         try:
             yield system

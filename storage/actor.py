@@ -1,14 +1,15 @@
 """The storage actor: takes the spans of all runs of a system and writes them in batches.
 
 Its mailbox is bounded. While the disk keeps up, sending a span costs no more than putting it in; when it does not,
-the runs wait, and no span is lost. All that has come in while one batch was being written is the next batch, and a
-batch is one transaction, so the number of transactions follows the speed of the disk and not that of the runs.
+the runs wait, and no span is lost. A batch is one transaction. It is written a moment after its first span came in,
+at once when a run has ended, and holds all that has come in until then: a transaction and a hop to the worker thread
+cost as much as some dozens of spans.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias
 
@@ -17,12 +18,19 @@ import trio
 
 from flujo_actors.actor import Actor
 from flujo_actors.mailbox import Mailbox
+from flujo_actors.nurseries import open_inner_nursery
 from flujo_actors.spans import Span
 from flujo_actors.storage.backend import StateBackend
 from flujo_actors.storage.records import RunRecord
 
 MAILBOX_CAPACITY: Final = 1024
 """Spans that wait for the disk before the runs do."""
+
+BATCH_SIZE: Final = MAILBOX_CAPACITY // 2
+"""Spans that are written at once; the other half of the mailbox fills meanwhile."""
+
+BATCH_DELAY: Final = 0.02
+"""Seconds that a span waits for company at the most, before it is written."""
 
 
 @attrs.frozen
@@ -63,12 +71,13 @@ class StorageActor(Actor[StorageMessage]):
     Its scope is shielded: it works until it is told to stop, so that a cancelled run still has its trace written.
     """
 
-    __slots__ = ("_backend", "_losses", "_thread")
+    __slots__ = ("_backend", "_hurry", "_losses", "_thread")
 
     def __init__(self, backend: StateBackend) -> None:
         super().__init__("storage", Mailbox("storage", MAILBOX_CAPACITY))
         self.cancel_scope.shield = True
         self._backend = backend
+        self._hurry = trio.Event()
         self._thread = trio.CapacityLimiter(1)
         self._losses: dict[str, list[str]] = defaultdict(list)
 
@@ -76,10 +85,18 @@ class StorageActor(Actor[StorageMessage]):
         """Write batch after batch, until a `Stop` has come."""
         stopping = False
         while not stopping:
-            batch = await self.mailbox.get_all()
+            batch = await self._next_batch()
             stopping = any(isinstance(message, Stop) for message in batch)
             await trio.to_thread.run_sync(self._write, batch, limiter=self._thread)
             _acknowledge(batch)
+
+    async def _next_batch(self) -> list[StorageMessage]:
+        """Wait for a first message, then for a moment or for a reason not to."""
+        first = await self.mailbox.get()
+        with trio.move_on_after(BATCH_DELAY):
+            await self._hurry.wait()
+        self._hurry = trio.Event()
+        return [first, *self.mailbox.drain()]
 
     def stop(self) -> None:
         """Let go of whoever waits for a run to be written: nobody will write it now."""
@@ -93,6 +110,8 @@ class StorageActor(Actor[StorageMessage]):
     def record_nowait(self, run_id: str, span: Span) -> None:
         """Take a span at once, or raise `trio.WouldBlock`."""
         self.mailbox.put_nowait(SpanEnded(run_id, span))
+        if len(self.mailbox) >= BATCH_SIZE:
+            self._hurry.set()
 
     async def record(self, run_id: str, span: Span) -> None:
         """Take a span, waiting while the mailbox is full. A checkpoint."""
@@ -109,10 +128,16 @@ class StorageActor(Actor[StorageMessage]):
             An event that is set when the run and all its spans are on disk, or were given up.
         """
         message = RunEnded(run)
-        if self.mailbox.statistics().closed:
+        if self.mailbox.closed:
             message.written.set()
         self.mailbox.deliver(message)
+        self._hurry.set()
         return message.written
+
+    def finish(self) -> None:
+        """Write what has been sent, then stop."""
+        self.mailbox.deliver(Stop())
+        self._hurry.set()
 
     def losses(self, run_id: str) -> tuple[str, ...]:
         """What could not be written of a run that has ended, as sentences. Told once."""
@@ -143,7 +168,7 @@ class _Part:
 
     run_id: str
     start: RunRecord | None = None
-    spans: list[Span] = attrs.Factory(list)
+    spans: list[Span] = attrs.Factory(list[Span])
     end: RunRecord | None = None
 
     def write(self, backend: StateBackend) -> None:
@@ -192,7 +217,7 @@ def _acknowledge(batch: Iterable[StorageMessage]) -> None:
 
 
 @asynccontextmanager
-async def open_storage(backend: StateBackend) -> AsyncIterator[StorageActor]:
+async def open_storage(backend: StateBackend) -> AsyncGenerator[StorageActor, None]:
     """Run a storage actor around a block. At its end everything sent is written, then the backend is closed.
 
     Entering and leaving are checkpoints. What was sent is written also when the block is cancelled or raises; that
@@ -204,12 +229,12 @@ async def open_storage(backend: StateBackend) -> AsyncIterator[StorageActor]:
     await trio.to_thread.run_sync(backend.open)
     actor = StorageActor(backend)
     try:
-        async with trio.open_nursery() as nursery:
+        async with open_inner_nursery() as nursery:
             nursery.start_soon(actor.run, name=actor.name)
             try:
                 yield actor
             finally:
-                actor.mailbox.deliver(Stop())
+                actor.finish()
     finally:
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(backend.close)

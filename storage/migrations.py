@@ -68,7 +68,8 @@ def migrate(connection: sqlite3.Connection) -> None:
         try:
             _apply_next(connection)
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # after some errors, a full disk for one, SQLite has done it
+                connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
 

@@ -87,10 +87,14 @@ def _check_file(path: Path, *, read_only: bool) -> None:
         raise DatabaseUnusableError(path, _NO_DATABASE)
     if read_only:
         return
-    if not os.access(path, os.W_OK):
+    if not _may_write(path):
         raise DatabaseUnusableError(path, "the file may not be written; open it with read_only=True to read it")
-    if not os.access(path.parent, os.W_OK):
+    if not _may_write(path.parent):
         raise DatabaseUnusableError(path, "its folder may not be written, and SQLite needs to put its journal there")
+
+
+def _may_write(path: Path) -> bool:
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _connect_to_write(path: Path) -> sqlite3.Connection:
@@ -121,18 +125,7 @@ def _try_to_connect_to_write(path: Path) -> sqlite3.Connection:
 
 
 def _connect_to_read(path: Path) -> sqlite3.Connection:
-    try:
-        return _connect_to_read_as(path, "mode=ro")
-    except sqlite3.OperationalError as error:
-        journal = path.with_name(f"{path.name}-wal")
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or journal.exists():
-            raise
-    # SQLite cannot put its index of the journal into this folder. There is no journal, so all is in the file.
-    return _connect_to_read_as(path, "immutable=1")
-
-
-def _connect_to_read_as(path: Path, mode: str) -> sqlite3.Connection:
-    connection = _connect(path, mode)
+    connection = _connect(path, _mode_to_read(path))
     with _closed_on_error(connection):
         _check_identity(connection, path)
         if (version := version_of(connection)) < len(MIGRATIONS):
@@ -140,6 +133,17 @@ def _connect_to_read_as(path: Path, mode: str) -> sqlite3.Connection:
                 path, f"its format {version} is older than {len(MIGRATIONS)}; open it once without read_only=True"
             )
         return connection
+
+
+def _mode_to_read(path: Path) -> str:
+    """How to read without getting into the way of who writes.
+
+    Also a reader puts the index of the journal next to the file, with the file's rights. Where these are not to
+    write, whoever writes later could not use it. So there the file is read alone, if there is no journal.
+    """
+    journal = path.with_name(f"{path.name}-wal")
+    alone = not (_may_write(path) and _may_write(path.parent)) and not journal.exists()
+    return "immutable=1" if alone else "mode=ro"
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

@@ -32,11 +32,12 @@ def plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
 def _plain(value: object, within: tuple[int, ...]) -> object:
     if not isinstance(value, Mapping | list | tuple):
         return _plain_scalar(value)
-    if id(value) in within:
+    container = cast("Mapping[Any, Any] | Sequence[Any]", value)
+    if id(container) in within:
         return "(contains itself)"
     if len(within) >= _DEEPEST:
         return "(nested too deep)"
-    return _plain_container(cast("Mapping[Any, Any] | Sequence[Any]", value), (*within, id(value)))
+    return _plain_container(container, (*within, id(container)))
 
 
 def _plain_container(value: Mapping[Any, Any] | Sequence[Any], within: tuple[int, ...]) -> object:

@@ -95,8 +95,8 @@ class SQLiteBackend(StateBackend):
 
     Args:
         path: the file. One that is empty is taken as new; one that something else has written is refused.
-        read_only: refuse to write, and be content with a file that may only be read. Of a file in a folder
-            that may not be written one sees the state in which it was opened.
+        read_only: refuse to write, and be content with a file that may only be read. Such a file is read as
+            it was when it was opened: open it again to see what was written since.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:

@@ -6,7 +6,9 @@ policy, retry and time; what a settled child means for the supervisor is the sup
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 import attrs
 import trio
@@ -26,6 +28,8 @@ from flujo_actors.supervisors.environment import RunEnvironment
 from flujo_actors.supervisors.recording import Retries, span_of
 from flujo_actors.supervisors.step_actor import Place, StepActor
 from flujo_actors.usage import UsageMeter
+
+NO_ATTRIBUTES: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Children:
@@ -77,23 +81,41 @@ class Children:
         self.stopped: list[str] = []
         """The paths of the leaves that were cancelled with the supervisor."""
 
-    async def run(self, name: str, step: AnyStep, data: Any, **attributes: Any) -> StepResult:
+    async def run(
+        self, name: str, step: AnyStep, data: Any, attributes: Mapping[str, Any] = NO_ATTRIBUTES
+    ) -> StepResult:
         """Run one child to its end, while no other is running, and take what it may leave into the branch.
 
-        A checkpoint. Cancelled, the child is being cancelled too; `settle_abandoned` records it then.
+        A checkpoint. Cancelled, the child is being cancelled too; `settle_abandoned` records it then. The other
+        way round, cancelling the child cancels this call: being alone, it shares the nursery's cancel scope.
 
         Args:
             name: the child's name among its siblings.
             step: what it does.
             data: its input.
-            **attributes: what its span says besides the usual.
+            attributes: what its span says besides the usual.
         """
-        self.spawn(name, step, data, **attributes)
+        self.spawn(name, step, data, attributes, alone=True)
         actor, report = await self.next_settled()
         return await self.settle(actor, self.adopt(actor, report))
 
-    def spawn(self, name: str, step: AnyStep, data: Any, **attributes: Any) -> StepActor[Any]:
+    def spawn(
+        self,
+        name: str,
+        step: AnyStep,
+        data: Any,
+        attributes: Mapping[str, Any] = NO_ATTRIBUTES,
+        *,
+        alone: bool = False,
+    ) -> StepActor[Any]:
         """Start a child. `next_settled` tells when it has ended, `settle` records that.
+
+        Args:
+            name: the child's name among its siblings.
+            step: what it does.
+            data: its input.
+            attributes: what its span says besides the usual.
+            alone: whether nothing but it, and who waits for it, runs in the nursery, so that they may share a scope.
 
         Returns:
             The actor of its first attempt.
@@ -111,8 +133,10 @@ class Children:
         )
         if environment.watchers:
             environment.publish(StepStarted(place.path, place.span_id, step.kind))
-        limit = attempt_limit(step.retry_policy, step.timeout, elapsed=0.0)
-        return self._start(step, place, Start(data, self._branch.fork(), 1, 0.0, limit))
+        limit = attempt_limit(step.retry, step.timeout, elapsed=0.0)
+        # A child whose time is limited may be followed by another attempt, so its scope has to be its own.
+        scope = self._nursery.cancel_scope if alone and limit is None else None
+        return self._start(step, place, Start(data, self._branch.fork(), 1, 0.0, limit), scope)
 
     async def next_settled(self) -> tuple[StepActor[Any], Report]:
         """Wait until a child has ended and will not be tried again. Tries again what its policy says.
@@ -166,15 +190,15 @@ class Children:
         for actor in self._actors.values():
             actor.cancel(reason)
 
-    def _start(self, step: AnyStep, place: Place, message: Start) -> StepActor[Any]:
+    def _start(self, step: AnyStep, place: Place, message: Start, scope: trio.CancelScope | None) -> StepActor[Any]:
         environment = self._environment
-        actor: StepActor[Any] = environment.actors.actor_for(step)(step, place, environment, message)
+        actor: StepActor[Any] = environment.actors.actor_for(step)(step, place, environment, message, scope)
         self._actors[place.span_id] = actor
         self._nursery.start_soon(actor.run, name=place.path)
         return actor
 
     def _retry_delay(self, actor: StepActor[Any], report: Failed) -> float | None:
-        failure, attempts, policy = report.result.failure, actor.message.attempt, actor.step.retry_policy
+        failure, attempts, policy = report.result.failure, actor.message.attempt, actor.step.retry
         if failure is None or actor.cancel_reason is not None:
             return None
         environment = self._environment
@@ -188,8 +212,9 @@ class Children:
         retries = self._retries.setdefault(place.span_id, Retries())
         retries.add(failed, report, environment.clock)
         retries.next_starts_at = environment.clock.now() + delay
-        limit = attempt_limit(step.retry_policy, step.timeout, elapsed=retries.next_starts_at - place.started_at)
-        self._start(step, place, Start(message.data, self._branch.fork(), message.attempt + 1, delay, limit))
+        limit = attempt_limit(step.retry, step.timeout, elapsed=retries.next_starts_at - place.started_at)
+        scope = None if failed.owns_scope else self._nursery.cancel_scope
+        self._start(step, place, Start(message.data, self._branch.fork(), message.attempt + 1, delay, limit), scope)
 
     def adopt(self, actor: StepActor[Any], report: Report) -> Report:
         """Take the child's writes into the branch: all of a success, what a failed composite had accepted."""

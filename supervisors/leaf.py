@@ -24,14 +24,17 @@ class LeafActor(StepActor[LeafStep]):
         """Call the agent on the input."""
         call = self.step.call
         try:
-            output = call.function(data, **self._injections()) if call.injected else call.function(data)
-            if call.always_async or isinstance(output, Awaitable):
-                output = await output
+            returned: Any = call.function(data, **self._injections()) if call.injected else call.function(data)
+            output: Any = await returned if call.always_async or _is_awaitable(returned) else returned
             self.environment.charge_for(output, self.place.meter)
         except Exception as error:  # noqa: BLE001 - whatever user code raises is data from here on
-            return self.failed(self._agent_failure(error))
+            self.cause = self._agent_failure(error)
+            # Raised while being cancelled, in a `finally` perhaps, it is not why the step ended.
+            await trio.lowlevel.checkpoint_if_cancelled()
+            return self.failed(self.cause)
         except BaseExceptionGroup as group:
-            raise _without_user_errors(group) from None
+            self.cause, cancelled = self._split(group)
+            raise cancelled from None
         return self.completed(output)
 
     def _injections(self) -> dict[str, Any]:
@@ -45,12 +48,17 @@ class LeafActor(StepActor[LeafStep]):
     def _agent_failure(self, error: Exception) -> Failure:
         return agent_failure(error, step=self.place.path, attempt=self.message.attempt)
 
+    def _split(self, group: BaseExceptionGroup[BaseException]) -> tuple[Failure | None, BaseException]:
+        """What of a group is a failure of the agent, and what has to go on, from an agent with a nursery of its own.
 
-def _without_user_errors(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What of a group must go on when an agent's own nursery was cancelled and errors were raised in it too.
+        When that nursery is cancelled and errors are raised in it too, only the cancellation goes on: the agent is
+        being stopped anyway. A group that holds anything else, `KeyboardInterrupt` for instance, goes on whole.
+        """
+        cancelled, errors = group.split(trio.Cancelled)
+        if cancelled is None or not isinstance(errors, Exception):
+            return None, group
+        return self._agent_failure(errors), cancelled
 
-    Only the cancellation: the errors are the agent's, which is being stopped anyway. A group that holds
-    anything else, `KeyboardInterrupt` for instance, goes on whole.
-    """
-    cancelled, rest = group.split(trio.Cancelled)
-    return cancelled if cancelled is not None and (rest is None or isinstance(rest, ExceptionGroup)) else group
+
+def _is_awaitable(value: object) -> bool:
+    return isinstance(value, Awaitable)

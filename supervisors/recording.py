@@ -18,7 +18,7 @@ from flujo_actors.usage import Usage
 class Retries:
     """The attempts of a child that is tried more than once."""
 
-    attempts: list[Attempt] = attrs.Factory(list)
+    attempts: list[Attempt] = attrs.Factory(list[Attempt])
     """Those that have ended."""
     history: tuple[StepResult, ...] = ()
     """The results of their children."""
@@ -50,7 +50,9 @@ def span_of(kind: str, place: Place, report: Report, retries: Retries | None, cl
     """The span of a child that has settled."""
     result, above, meter = report.result, place.supervisor, place.meter
     start_time = place.started_at + clock.wall_offset
-    attributes: dict[str, Any] = {"path": place.path, "kind": kind, **place.attributes}
+    attributes: dict[str, Any] = {"path": place.path, "kind": kind}
+    if place.attributes:
+        attributes.update(place.attributes)
     if meter.total_tokens or meter.exact_cost_usd:
         attributes.update(usage_attributes(meter.total()))
     if result.failure is not None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import trio
-
 from flujo_actors.context import ContextBranch
 from flujo_actors.mailbox import Mailbox
 from flujo_actors.messages import Report
+from flujo_actors.nurseries import open_inner_nursery
 from flujo_actors.results import StepResult
 from flujo_actors.steps import AnyStep
 from flujo_actors.supervisors.children import Children
@@ -36,7 +35,7 @@ class RootSupervisor:
         A checkpoint. Cancelled, the whole run is, and every actor's span is recorded before `Cancelled` goes on.
         """
         try:
-            async with trio.open_nursery() as nursery:
+            async with open_inner_nursery() as nursery:
                 self._children = Children(
                     nursery,
                     branch=self._branch,

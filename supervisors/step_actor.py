@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypedDict, TypeVar
 
 import attrs
 import trio
@@ -47,6 +47,13 @@ class Place:
     """What its span says besides the usual, its iteration or branch for instance."""
 
 
+class _Where(TypedDict):
+    step: str
+    attempt: int
+    running: tuple[str, ...]
+    cause: Failure | None
+
+
 class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
     """One attempt of one step. Subclasses say in `perform` what the step does.
 
@@ -54,20 +61,29 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
     cancelled (by its timeout, by `cancel`, or with a scope around it); or the runtime has a bug, which propagates.
     """
 
-    __slots__ = ("branch", "environment", "message", "place", "result", "step")
+    __slots__ = ("branch", "cause", "environment", "message", "place", "result", "step")
 
     message: Start
     """What the attempt was started with; there once the actor has begun."""
     branch: ContextBranch
     """The attempt's own branch of the context; there once the actor has begun."""
 
-    def __init__(self, step: StepT, place: Place, environment: RunEnvironment, start: Start) -> None:
+    def __init__(
+        self,
+        step: StepT,
+        place: Place,
+        environment: RunEnvironment,
+        start: Start,
+        surrounding_scope: trio.CancelScope | None,
+    ) -> None:
         """Make the actor of one attempt, its one `Start` in its mailbox."""
-        super().__init__(place.path, Mailbox(place.path, MAILBOX_CAPACITY, start))
+        super().__init__(place.path, Mailbox(place.path, MAILBOX_CAPACITY, start), surrounding_scope)
         self.step = step
         self.place = place
         self.environment = environment
         self.result: StepResult | None = None
+        self.cause: Failure | None = None
+        """What user code raised while it was being stopped."""
 
     @abc.abstractmethod
     async def perform(self, data: Any) -> StepResult:
@@ -147,11 +163,16 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
 
     def _timed_out(self) -> bool:
         """Whether it was this actor's own deadline that stopped it."""
-        return self.cancel_scope.cancelled_caught and self.cancel_reason is None
+        return self.owns_scope and self.cancel_scope.cancelled_caught and self.cancel_reason is None
 
     def _interruption(self) -> Failure:
         """Why there is no result."""
-        place, message, running = self.place, self.message, self.running()
-        if self._timed_out() and message.limit is not None:
-            return timeout_failure(message.limit.stated, step=place.path, attempt=message.attempt, running=running)
-        return cancelled_failure(self.why_stopped(), step=place.path, attempt=message.attempt, running=running)
+        where: _Where = {
+            "step": self.place.path,
+            "attempt": self.message.attempt,
+            "running": self.running(),
+            "cause": self.cause,
+        }
+        if self._timed_out() and self.message.limit is not None:
+            return timeout_failure(self.message.limit.stated, **where)
+        return cancelled_failure(self.why_stopped(), **where)

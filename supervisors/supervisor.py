@@ -7,6 +7,7 @@ from typing import Any
 
 import trio
 
+from flujo_actors.failures import cancelled_failure
 from flujo_actors.messages import Start
 from flujo_actors.results import StepResult
 from flujo_actors.supervisors.children import Children
@@ -19,8 +20,15 @@ class Supervisor(StepActor[StepT]):
 
     __slots__ = ("_children",)
 
-    def __init__(self, step: StepT, place: Place, environment: RunEnvironment, start: Start) -> None:
-        super().__init__(step, place, environment, start)
+    def __init__(
+        self,
+        step: StepT,
+        place: Place,
+        environment: RunEnvironment,
+        start: Start,
+        surrounding_scope: trio.CancelScope | None,
+    ) -> None:
+        super().__init__(step, place, environment, start, surrounding_scope)
         self._children: Children | None = None
 
     @abc.abstractmethod
@@ -33,7 +41,7 @@ class Supervisor(StepActor[StepT]):
     async def perform(self, data: Any) -> StepResult:
         """Open the nursery and supervise in it."""
         async with trio.open_nursery() as nursery:
-            self._children = Children(
+            children = self._children = Children(
                 nursery,
                 branch=self.branch,
                 environment=self.environment,
@@ -41,7 +49,17 @@ class Supervisor(StepActor[StepT]):
                 reports=self.mailbox,
                 supervisor=self,
             )
-            return await self.supervise(self._children, data)
+            return await self.supervise(children, data)
+        # The nursery's scope was cancelled, which is the scope of a child that was running alone in it.
+        children.settle_abandoned()  # type: ignore[unreachable] # a nursery does swallow the cancellation of its scope
+        return self.only_child_cancelled(children.history[-1])
+
+    def only_child_cancelled(self, result: StepResult) -> StepResult:
+        """What it means that a child was cancelled while `supervise` did nothing but `children.run` it."""
+        failure = result.failure or cancelled_failure(
+            "while it was ending", step=self.place.path, attempt=self.message.attempt, running=()
+        )
+        return self.failed(failure)
 
     def stop(self) -> None:
         """Record the children that were cancelled along, then report."""

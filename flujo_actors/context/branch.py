@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import attrs
@@ -67,20 +67,16 @@ def open_branch(context: Any) -> ContextBranch:
     if not _is_supported(context):
         raise ContextError(
             path="",
-            problem=f"is a {type(context).__name__}; pass an attrs or dataclass instance, a pydantic model or a dict",
+            problem=f"is {type(context).__name__!r}; pass an attrs or dataclass instance, a pydantic model or a dict",
         )
     return ContextBranch(_isolated_copy(context))
 
 
-def _is_supported(context: Any) -> bool:
-    if isinstance(context, type):
-        return False
-    return (
-        isinstance(context, dict)
-        or attrs.has(type(context))
-        or dataclasses.is_dataclass(context)
-        or hasattr(type(context), "model_fields")
-    )
+def _is_supported(context: object) -> bool:
+    if isinstance(context, dict):
+        return True
+    kind = type(context)
+    return attrs.has(kind) or dataclasses.is_dataclass(kind) or hasattr(kind, "model_fields")
 
 
 def _isolated_copy(context: Any) -> Any:
@@ -119,9 +115,11 @@ def _can_copy(value: Any) -> bool:
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
-        yield from ((f"[{key!r}]", part) for key, part in value.items())
+        entries: dict[Any, Any] = value
+        yield from ((f"[{key!r}]", part) for key, part in entries.items())
     elif isinstance(value, list | tuple):
-        yield from ((f"[{index}]", part) for index, part in enumerate(value))
+        items: Iterable[Any] = value
+        yield from ((f"[{index}]", part) for index, part in enumerate(items))
     elif attrs.has(type(value)):
         yield from ((f".{field.name}", getattr(value, field.name)) for field in attrs.fields(type(value)))
     elif hasattr(value, "__dict__"):

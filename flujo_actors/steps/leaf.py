@@ -36,7 +36,7 @@ P = ParamSpec("P")
 class StepOptions(TypedDict, total=False):
     """What every step takes by keyword."""
 
-    retry: RetryPolicy | None
+    retry: RetryPolicy
     timeout: float | None
 
 

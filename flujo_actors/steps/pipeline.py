@@ -51,6 +51,15 @@ def _check_timeout(step: AnyStep, attribute: attrs.Attribute[Any], seconds: obje
         raise StepDefinitionError(step.name, f"timeout is a number of seconds above 0, or None, got {seconds!r}")
 
 
+def _default_retry(step: AnyStep) -> RetryPolicy:
+    return step.default_retry
+
+
+def _check_retry(step: AnyStep, attribute: attrs.Attribute[Any], retry: object) -> None:
+    if not isinstance(retry, RetryPolicy):
+        raise StepDefinitionError(step.name, f"retry is a RetryPolicy, got {retry!r}")
+
+
 @attrs.frozen(slots=False)
 class BaseStep(Generic[InputT_contra, OutputT_co, ContextT_contra]):
     """A step: frozen data that says what to do, and how its failures are met. Any step can stand anywhere.
@@ -61,13 +70,15 @@ class BaseStep(Generic[InputT_contra, OutputT_co, ContextT_contra]):
 
     name: str = attrs.field(validator=_check_name)
     """The step's name, unique or not; paths tell siblings of one name apart."""
-    retry: RetryPolicy | None = attrs.field(default=None, kw_only=True)
-    """When a failure is tried again; `None` for the default of the kind of step."""
+    retry: RetryPolicy = attrs.field(
+        default=attrs.Factory(_default_retry, takes_self=True), kw_only=True, validator=_check_retry
+    )
+    """When a failure is tried again. A leaf is tried twice by default, a composite once."""
     timeout: float | None = attrs.field(default=None, kw_only=True, validator=_check_timeout)
     """Seconds that one attempt may take, everything inside included."""
 
     default_retry: ClassVar[RetryPolicy] = RetryPolicy(max_attempts=1)
-    """The policy of a step that names none."""
+    """The `retry` of a step of this class that was given none."""
 
     @overload
     def __rshift__(
@@ -87,11 +98,6 @@ class BaseStep(Generic[InputT_contra, OutputT_co, ContextT_contra]):
     def kind(self) -> str:
         """The class of the step, as traces and drawings name it."""
         return type(self).__name__
-
-    @property
-    def retry_policy(self) -> RetryPolicy:
-        """The policy in force: the step's own, or its kind's."""
-        return self.default_retry if self.retry is None else self.retry
 
     @property
     def children(self) -> tuple[tuple[str, AnyStep], ...]:

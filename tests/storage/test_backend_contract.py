@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -365,9 +366,9 @@ class TestTraces:
 
     @pytest.mark.parametrize("written", [True, False], ids=["written", "not written"])
     def test_no_span_is_running_once_the_run_has_ended(self, backend: StateBackend, written: bool) -> None:
-        running = {"status": SpanStatus.RUNNING, "end_time": None}
+        spans = [attrs.evolve(span, status=SpanStatus.RUNNING, end_time=None) for span in (ROOT, CHILD)]
         backend.record_run_start(RUN)
-        backend.record_spans("run", [attrs.evolve(span, **running) for span in (ROOT, CHILD)][not written :])
+        backend.record_spans("run", spans if written else spans[1:])
         backend.record_run_end(attrs.evolve(RUN, status=SpanStatus.FAILED, ended_at=110.0))
         trace = backend.get_trace("run")
         assert trace is not None
@@ -415,6 +416,15 @@ class TestTransactions:
             backend.record_spans("run", [CHILD])
         assert backend.get_spans("run") == [CHILD]
 
+    @pytest.fixture
+    def hasty_threads(self) -> Iterator[None]:
+        """Threads that take turns as often as they can."""
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        yield
+        sys.setswitchinterval(before)
+
+    @pytest.mark.usefixtures("hasty_threads")
     def test_readers_in_other_threads_see_whole_transactions(self, backend: StateBackend) -> None:
         backend.record_run_start(RUN)
 
@@ -438,6 +448,7 @@ class TestTransactions:
         assert len(backend.get_spans("run")) == 120
         assert {count % 2 for count in seen} == {0}
 
+    @pytest.mark.usefixtures("hasty_threads")
     def test_threads_that_write_together_lose_nothing(self, backend: StateBackend) -> None:
         def write(thread: int) -> None:
             backend.record_run_start(attrs.evolve(RUN, run_id=f"{thread}"))

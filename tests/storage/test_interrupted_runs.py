@@ -78,8 +78,9 @@ def test_a_run_reads_as_interrupted_once_its_process_was_killed(
     killed = RunRecord("killed", SpanStatus.INTERRUPTED, "orders", 100.0)
     assert backend.get_run("killed") == killed
     assert backend.find_runs("k") == [killed]
-    assert backend.list_runs(status=SpanStatus.INTERRUPTED) == [killed]
-    assert backend.list_runs(status=SpanStatus.RUNNING, limit=1) == []
+    backend.record_run_start(alive := RunRecord("alive", SpanStatus.RUNNING, "orders", 200.0))
+    assert backend.list_runs(status=SpanStatus.INTERRUPTED, limit=1) == [killed]
+    assert backend.list_runs(status=SpanStatus.RUNNING) == [alive]
     assert [str(span.status) for span in backend.get_spans("killed")] == ["completed", "completed", "interrupted"]
     assert backend.get_span_statistics("killed").by_status == {SpanStatus.COMPLETED: 2, SpanStatus.INTERRUPTED: 1}
 
@@ -103,7 +104,7 @@ def test_the_trace_of_a_killed_run_has_the_ancestors_that_were_not_written(
     process.wait()
     trace = backend.get_trace("killed")
     assert trace is not None
-    doubles = [("double", "completed", []), ("double", "interrupted", [])]
+    doubles: list[Any] = [("double", "completed", []), ("double", "interrupted", [])]
     assert outline(trace) == (
         "pipeline_run",
         "interrupted",

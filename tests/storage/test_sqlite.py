@@ -6,13 +6,14 @@ import os
 import resource
 import sqlite3
 import stat
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from threading import Barrier
 
+import attrs
 import pytest
 
 from flujo_actors.errors import DatabaseFailedError, DatabaseUnusableError
@@ -116,22 +117,37 @@ class TestFile:
         with SQLiteBackend(path) as backend:
             assert backend.get_run("run") == RUN
 
-    def test_processes_may_create_the_file_together(self, path: Path) -> None:
-        program = (
-            "import sys; from flujo_actors.storage import SQLiteBackend\n"
-            "sys.stdin.read()\n"
-            "with SQLiteBackend(sys.argv[1]) as backend: print(backend.list_runs())"
-        )
-        command = [sys.executable, "-c", program, str(path)]
-        processes = [
-            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            for _ in range(4)
-        ]
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.close()
-            process.stdin = None
-        assert [process.communicate() for process in processes] == [(b"[]\n", b"")] * 4
+    def test_backends_may_create_one_file_together(self, tmp_path: Path) -> None:
+        together = Barrier(8)
+
+        def create(place: int) -> None:
+            for attempt in range(10):
+                together.wait(timeout=60)
+                with SQLiteBackend(tmp_path / f"{attempt}.db") as backend:
+                    backend.record_run_start(RunRecord(f"{place}", SpanStatus.RUNNING, "orders", 1.0))
+
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(create, range(8)))
+        for attempt in range(10):
+            with SQLiteBackend(tmp_path / f"{attempt}.db") as backend:
+                assert len(backend.list_runs()) == 8
+
+    def test_backends_that_write_to_one_file_wait_for_each_other(self, recorded: Path) -> None:
+        together = Barrier(2)
+
+        def write(place: int) -> None:
+            with SQLiteBackend(recorded) as backend:
+                together.wait(timeout=60)
+                for number in range(100):
+                    with backend.transaction():
+                        seen = len(backend.get_spans("run"))
+                        backend.record_spans("run", [attrs.evolve(ROOT, span_id=f"{place}.{number}.{seen}")])
+
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(write, range(2)))
+        with SQLiteBackend(recorded) as backend:
+            numbers = [span.span_id.split(".") for span in backend.get_spans("run") if span != ROOT]
+        assert sorted(int(seen) for _, _, seen in numbers) == list(range(1, 201))
 
 
 class TestUnusable:
@@ -203,89 +219,70 @@ class TestRights:
     """As a user whom the rights of files bind, which the superuser is not."""
 
     @pytest.fixture
-    def folder(self) -> Iterator[Path]:
-        """A folder that other users may enter, unlike pytest's own."""
+    def path(self) -> Iterator[Path]:
+        """In a folder that other users may enter, unlike pytest's own."""
         with tempfile.TemporaryDirectory() as name:
-            Path(name).chmod(0o755)
-            yield Path(name)
-            Path(name).chmod(0o755)
+            folder = Path(name)
+            folder.chmod(0o755)
+            yield folder / "runs.db"
+            folder.chmod(0o755)
 
-    @pytest.fixture
-    def as_bound_user(self, folder: Path) -> Callable[[str], str]:
-        """Executes Python with `path` and `SQLiteBackend`, and gives what it printed."""
-        user = 65534 if os.geteuid() == 0 else None
-
-        def execute(code: str) -> str:
-            start = "import sys; from flujo_actors.storage import SQLiteBackend; path = sys.argv[1]"
-            command = [sys.executable, "-B", "-c", f"{start}\n{code}", str(folder / "runs.db")]
-            groups = None if user is None else []
-            done = subprocess.run(
-                command,
-                user=user,
-                group=user,
-                extra_groups=groups,
-                capture_output=True,
-                text=True,
-                check=False,
-                cwd="/",
-            )
-            return done.stdout + done.stderr
-
+    @contextmanager
+    def bound_user(self, path: Path) -> Generator[None]:
+        """Be such a user, and the owner of the file and its folder."""
+        if os.geteuid() != 0:
+            yield
+            return
+        for each in (path.parent, *path.parent.iterdir()):
+            os.chown(each, 65534, 65534)
+        groups, group = os.getgroups(), os.getegid()
+        os.setgroups([])
+        os.setegid(65534)
+        os.seteuid(65534)
         try:
-            problem = execute("pass")
-        except PermissionError as error:
-            problem = str(error)
-        if problem:
-            pytest.skip(f"another user cannot start this Python here: {problem}")
-        return execute
+            yield
+        finally:
+            os.seteuid(0)
+            os.setegid(group)
+            os.setgroups(groups)
 
-    def let_use(self, *paths: Path) -> None:
-        """Give files to the user of the test."""
-        if os.geteuid() == 0:
-            for path in paths:
-                os.chown(path, 65534, 65534)
+    def refuse(self, path: Path, words: str, *, read_only: bool = False) -> None:
+        with self.bound_user(path), pytest.raises(DatabaseUnusableError, match=words):
+            SQLiteBackend(path, read_only=read_only).open()
 
-    def test_a_file_that_may_only_be_read(self, folder: Path, as_bound_user: Callable[[str], str]) -> None:
-        path = folder / "runs.db"
-        record_one_run(path)
-        path.chmod(0o444)
-        self.let_use(folder, path)
-        assert "the file may not be written; open it with read_only=True" in as_bound_user("SQLiteBackend(path).open()")
+    def test_a_file_that_may_only_be_read_is_refused(self, recorded: Path) -> None:
+        recorded.chmod(0o444)
+        self.refuse(recorded, "the file may not be written; open it with read_only=True")
 
-    @pytest.mark.parametrize(
-        "folder_mode", [0o755, 0o555], ids=["in an open folder", "in a folder that may only be read"]
-    )
-    def test_a_file_that_may_only_be_read_is_read(
-        self, folder: Path, as_bound_user: Callable[[str], str], folder_mode: int
-    ) -> None:
-        path = folder / "runs.db"
-        record_one_run(path)
-        path.chmod(0o444)
-        self.let_use(folder, path)
-        folder.chmod(folder_mode)
-        read = "with SQLiteBackend(path, read_only=True) as backend: print(backend.get_trace('run')['span_id'])"
-        assert as_bound_user(read) == "00\n"
-        assert as_bound_user(read) == "00\n"
+    @pytest.mark.parametrize("folder_mode", [0o755, 0o555], ids=["folder to write", "folder to read"])
+    def test_a_file_that_may_only_be_read_is_read(self, recorded: Path, folder_mode: int) -> None:
+        recorded.chmod(0o444)
+        recorded.parent.chmod(folder_mode)
+        for _ in range(2):
+            with self.bound_user(recorded), SQLiteBackend(recorded, read_only=True) as backend:
+                assert backend.get_trace("run") == ROOT.to_dict()
 
-    def test_a_file_that_another_user_may_not_read(self, folder: Path, as_bound_user: Callable[[str], str]) -> None:
-        path = folder / "runs.db"
-        record_one_run(path)
-        path.chmod(0o000)
-        self.let_use(folder, path)
-        assert "cannot be opened" in as_bound_user("SQLiteBackend(path, read_only=True).open()")
+    def test_a_file_that_was_read_can_be_written_again(self, recorded: Path) -> None:
+        recorded.chmod(0o444)
+        with self.bound_user(recorded), SQLiteBackend(recorded, read_only=True) as backend:
+            assert backend.get_run("run") == RUN
+        recorded.chmod(0o600)
+        with self.bound_user(recorded), SQLiteBackend(recorded) as backend:
+            assert backend.delete_run("run")
 
-    def test_a_folder_that_may_only_be_read(self, folder: Path, as_bound_user: Callable[[str], str]) -> None:
-        self.let_use(folder)
-        folder.chmod(0o555)
-        assert "cannot be opened: Permission denied" in as_bound_user("SQLiteBackend(path).open()")
-        assert "cannot be opened: Permission denied" in as_bound_user("SQLiteBackend(path + '/a/b').open()")
+    def test_a_file_that_may_not_be_read_is_refused(self, recorded: Path) -> None:
+        recorded.chmod(0o000)
+        self.refuse(recorded, "cannot be opened", read_only=True)
 
-    def test_a_file_in_a_folder_that_may_only_be_read(self, folder: Path, as_bound_user: Callable[[str], str]) -> None:
-        path = folder / "runs.db"
-        record_one_run(path)
-        self.let_use(folder, path)
-        folder.chmod(0o555)
-        assert "its folder may not be written" in as_bound_user("SQLiteBackend(path).open()")
+    def test_a_folder_that_may_only_be_read_is_refused(self, path: Path) -> None:
+        path.parent.chmod(0o555)
+        self.refuse(path, "cannot be opened: Permission denied")
+        with self.bound_user(path), pytest.raises(DatabaseUnusableError, match="Permission denied"):
+            SQLiteBackend(path / "folder" / "runs.db").open()
+
+    def test_a_file_in_a_folder_that_may_only_be_read_is_refused(self, recorded: Path) -> None:
+        recorded.parent.chmod(0o555)
+        self.refuse(recorded, "its folder may not be written")
 
 
 class TestUse:
@@ -314,18 +311,23 @@ class TestUse:
         content = bytearray(recorded.read_bytes())
         content[4096:] = b"\xff" * len(content[4096:])
         recorded.write_bytes(content)
-        with SQLiteBackend(recorded) as backend, pytest.raises(DatabaseFailedError, match="malformed"):
-            backend.get_run("run")
+        with pytest.raises(DatabaseUnusableError, match="malformed"):
+            SQLiteBackend(recorded).open()
 
     @pytest.mark.parametrize("count", [100, 1000], ids=["at the end", "in the middle"])
     def test_a_transaction_that_the_disk_has_no_room_for_leaves_nothing(self, path: Path, count: int) -> None:
         large = [Span(f"{number}", None, "x" * 10_000, 1.0, 2.0, SpanStatus.COMPLETED, {}) for number in range(count)]
-        with SQLiteBackend(path) as backend:
-            backend.record_run_start(RUN)
-            with pytest.raises(DatabaseFailedError), files_no_larger_than(500_000), backend.transaction():
+
+        def write_all(backend: SQLiteBackend) -> None:
+            with backend.transaction():
                 with suppress(DatabaseFailedError):
                     backend.record_spans("run", large)
                 backend.record_run_end(RunRecord("run", SpanStatus.COMPLETED, "orders", 100.0))
+
+        with SQLiteBackend(path) as backend:
+            backend.record_run_start(RUN)
+            with files_no_larger_than(500_000), pytest.raises(DatabaseFailedError):
+                write_all(backend)
             assert backend.get_run("run") == RUN
             assert backend.get_spans("run") == []
             backend.record_spans("run", large)
