@@ -18,6 +18,8 @@ class StepStarted:
     path: str
     """The step's path, empty for the pipeline itself."""
     span_id: str
+    parent_span_id: str | None
+    """The span of the step around it, `None` for the pipeline itself."""
     kind: str
     """The class of the step."""
 

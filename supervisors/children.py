@@ -132,7 +132,8 @@ class Children:
             attributes,
         )
         if environment.watchers:
-            environment.publish(StepStarted(place.path, place.span_id, step.kind))
+            parent_span_id = None if above is None else above.place.span_id
+            environment.publish(StepStarted(place.path, place.span_id, parent_span_id, step.kind))
         limit = attempt_limit(step.retry, step.timeout, elapsed=0.0)
         # A child whose time is limited may be followed by another attempt, so its scope has to be its own.
         scope = self._nursery.cancel_scope if alone and limit is None else None

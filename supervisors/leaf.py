@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Any
+from typing import Any, cast
 
 import trio
 
@@ -55,9 +55,9 @@ class LeafActor(StepActor[LeafStep]):
         being stopped anyway. A group that holds anything else, `KeyboardInterrupt` for instance, goes on whole.
         """
         cancelled, errors = group.split(trio.Cancelled)
-        if cancelled is None or not isinstance(errors, Exception):
+        if cancelled is None or not isinstance(errors, ExceptionGroup):
             return None, group
-        return self._agent_failure(errors), cancelled
+        return self._agent_failure(cast("ExceptionGroup[Exception]", errors)), cancelled
 
 
 def _is_awaitable(value: object) -> bool:

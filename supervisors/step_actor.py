@@ -148,8 +148,10 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
         """Who cancelled this actor: the nearest actor from here upward that was, or the program around the run."""
         actor: StepActor[Any] | None = self
         while actor is not None:
-            if actor.cancel_scope.cancel_called:
-                return actor.cancel_reason or f"{actor.place.path or 'the run'} ran out of time"
+            if actor.cancel_reason is not None:
+                return actor.cancel_reason
+            if actor.owns_scope and actor.cancel_scope.cancel_called:
+                return f"{actor.place.path or 'the run'} ran out of time"
             actor = actor.place.supervisor
         return "stopped by the program around the run"
 

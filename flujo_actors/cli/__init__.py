@@ -1,0 +1,18 @@
+"""The command line, `flujo`.
+
+app         the commands, and how errors become one line and an exit code
+run         `flujo run`
+demo        `flujo demo`
+lens        `flujo lens`
+loading     finding a pipeline in a user's file
+inputs      what `--input` and `--context` stand for
+execution   running a pipeline: interrupts, progress, the result, the exit code
+progress    showing a run while it goes on
+traces      showing a stored trace
+database    which database file
+text        showing values and times
+"""
+
+from flujo_actors.cli.app import main
+
+__all__ = ["main"]

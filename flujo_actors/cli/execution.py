@@ -1,0 +1,146 @@
+"""Running a pipeline for a command: interrupts, progress, the result, the exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import attrs
+import trio
+from rich.console import Console
+from rich.text import Text
+
+from flujo_actors.cli.errors import ExitCode
+from flujo_actors.cli.progress import NoProgress, Progress, ProgressLines, ProgressTree
+from flujo_actors.cli.text import (
+    STATUS_MARKS,
+    STATUS_STYLES,
+    amount,
+    as_json_value,
+    duration,
+    new_console,
+    one_line,
+    print_json,
+)
+from flujo_actors.cli.traces import show_trace
+from flujo_actors.results import PipelineResult
+from flujo_actors.spans import SpanStatus, failure_attributes
+from flujo_actors.steps import AnyStep
+from flujo_actors.storage import SQLiteBackend
+from flujo_actors.system import open_system
+
+INTERRUPTS = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+
+
+@attrs.define
+class Execution:
+    """One run for the command line."""
+
+    pipeline: AnyStep
+    data: Any
+    context: Any
+    database: Path
+    show_output: Callable[[Any, Console], None]
+    """Shows the output to a person."""
+    output_to_json: Callable[[Any], Any] = as_json_value
+    timeout: float | None = None
+    as_json: bool = False
+    with_trace: bool = False
+    """Whether the trace is shown after the run."""
+    interrupted_by: signal.Signals | None = None
+
+    def run(self) -> int:
+        """Run the pipeline, show what came out, and say what to exit with."""
+        result = trio.run(self._run)
+        self._show(result)
+        if self.interrupted_by is not None and result.status is SpanStatus.CANCELLED:
+            return INTERRUPTS[self.interrupted_by]
+        return ExitCode.SUCCESS if result.success else ExitCode.PIPELINE_FAILED
+
+    async def _run(self) -> PipelineResult[Any, Any]:
+        async with open_system(storage=SQLiteBackend(self.database)) as system:
+            run = await system.start(self._limited(), self.data, context=self.context)
+            with self._interrupts(run.cancel):
+                await self._progress().show(run.events())
+                return await run.wait()
+
+    def _limited(self) -> AnyStep:
+        """The pipeline with the limit of the command line, which bounds all its attempts together."""
+        step, seconds = self.pipeline, self.timeout
+        if seconds is None:
+            return step
+        total = seconds if step.retry.total_timeout is None else min(seconds, step.retry.total_timeout)
+        timeout = seconds if step.timeout is None else min(seconds, step.timeout)
+        return attrs.evolve(step, timeout=timeout, retry=attrs.evolve(step.retry, total_timeout=total))
+
+    def _progress(self) -> Progress:
+        if self.as_json:
+            return NoProgress()
+        console = new_console(stderr=True)
+        return ProgressTree(console, self.pipeline.name) if console.is_terminal else ProgressLines(console)
+
+    @contextmanager
+    def _interrupts(self, cancel: Callable[[str], None]) -> Generator[None, None, None]:
+        """The first Ctrl-C (or SIGTERM) cancels the run; the second ends the process, whatever an agent is doing."""
+        token = trio.lowlevel.current_trio_token()
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            del frame
+            if self.interrupted_by is not None:
+                os._exit(INTERRUPTS[signal.Signals(number)])
+            self.interrupted_by = signal.Signals(number)
+            token.run_sync_soon(cancel, f"interrupted by {self.interrupted_by.name}")
+
+        before = {number: signal.signal(number, handle) for number in INTERRUPTS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _show(self, result: PipelineResult[Any, Any]) -> None:
+        if self.as_json:
+            print_json(self._result_as_json(result))
+            return
+        console = new_console(stderr=True)
+        if result.output is not None and (result.success or result.failure is None):
+            self.show_output(result.output, new_console())
+        if self.with_trace:
+            show_trace(result.trace_tree, new_console())
+        for line in _closing_lines(result, self.database):
+            console.print(line, soft_wrap=True)
+
+    def _result_as_json(self, result: PipelineResult[Any, Any]) -> dict[str, Any]:
+        return {
+            "run_id": result.run_id,
+            "status": str(result.status),
+            "output": None if result.output is None else self.output_to_json(result.output),
+            "context": as_json_value(result.context),
+            "failure": None if result.failure is None else failure_attributes(result.failure),
+            "total_cost_usd": result.total_cost_usd,
+            "total_tokens": result.total_tokens,
+            "warnings": list(result.warnings),
+            "database": str(self.database),
+            **({"trace": result.trace_tree} if self.with_trace else {}),
+        }
+
+
+def _closing_lines(result: PipelineResult[Any, Any], database: Path) -> Iterator[Text]:
+    """How it ended, what to know about it, and where to look it up."""
+    root = result.spans[-1]
+    seconds = (root.end_time or root.start_time) - root.start_time
+    spent = amount(result.total_cost_usd, result.total_tokens)
+    yield Text.assemble(
+        (f"{STATUS_MARKS[result.status]} {result.status}", STATUS_STYLES[result.status]),
+        f" in {duration(seconds)}" + (f", {spent}" if spent else ""),
+    )
+    if result.failure is not None:
+        yield Text(one_line(str(result.failure)), style="red")
+    for warning in result.warnings:
+        yield Text(f"warning: {one_line(warning)}", style="yellow")
+    yield Text(f"run {result.run_id} in {database}", style="dim")

@@ -1,0 +1,114 @@
+"""What `--input` and `--context` stand for: text from the command line becomes what the pipeline takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cattrs
+
+from flujo_actors.cli.errors import BadInputError
+from flujo_actors.nurseries import exceptions_in
+from flujo_actors.steps import AnyStep
+from flujo_actors.steps.annotations import as_class
+
+
+def read_input(given: str | None) -> str | None:
+    """The text that `--input` names: itself, or the content of a file after `@` (`@@` for a text that begins with @).
+
+    Raises:
+        BadInputError: the file cannot be read, or is not UTF-8.
+    """
+    if given is None or not given.startswith("@"):
+        return given
+    return given[1:] if given.startswith("@@") else read_text(Path(given[1:]))
+
+
+def read_text(file: Path) -> str:
+    """A file's text.
+
+    Raises:
+        BadInputError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return file.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInputError(
+            f"the input file {file} is not UTF-8 text: byte 0x{error.object[error.start]:02x} at offset {error.start}"
+        ) from None
+    except OSError as error:
+        raise BadInputError(f"the input file {file} cannot be read: {error.strerror}") from None
+
+
+def as_pipeline_input(text: str | None, pipeline: AnyStep) -> Any:
+    """The text as what the pipeline's first step takes: text as it is, any other annotated type from JSON.
+
+    Raises:
+        BadInputError: the pipeline takes something else than what was given.
+    """
+    wanted = pipeline.input_type
+    if text is None:
+        if wanted in (Any, None, type(None), object) or _takes_none(wanted):
+            return None
+        raise BadInputError(f"the pipeline takes an input of type {_name(wanted)}; give it with --input")
+    if wanted in (Any, str, object):
+        return text
+    try:
+        return cattrs.structure(json.loads(text), wanted)
+    except Exception as error:
+        if _takes(str, wanted):
+            return text
+        raise BadInputError(
+            f"the pipeline takes an input of type {_name(wanted)}, and this is no JSON for one: {_reason(error)}"
+        ) from error
+
+
+def new_context(name: str | None, pipeline: AnyStep, module: ModuleType) -> Any:
+    """The context to run with: what `--context` names in the user's file, or a new one of the class that is asked for.
+
+    Raises:
+        BadInputError: there is nothing of that name, or the context cannot be made without being named.
+    """
+    if name is not None:
+        if not hasattr(module, name):
+            raise BadInputError(f"--context: {Path(str(module.__file__)).name} has no {name!r}")
+        found: Any = getattr(module, name)
+        return _make(found, f"--context {name}") if callable(found) else found
+    classes = {found for wanted in pipeline.context_types if (found := as_class(wanted)) is not None}
+    if not pipeline.context_types:
+        return None
+    if len(classes) != 1:
+        raise BadInputError("the pipeline needs a context, and its steps do not say which; name one with --context")
+    return _make(classes.pop(), "the context of the pipeline")
+
+
+def _make(factory: Any, what: str) -> Any:
+    try:
+        return factory()
+    except Exception as error:
+        raise BadInputError(
+            f"{what} could not be made: {type(error).__name__}: {error}; name an object or a function that makes one "
+            "with --context"
+        ) from error
+
+
+def _takes(kind: type, annotation: Any) -> bool:
+    return kind in getattr(annotation, "__args__", ())
+
+
+def _takes_none(annotation: Any) -> bool:
+    return _takes(type(None), annotation)
+
+
+def _name(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
+
+
+def _reason(error: Exception) -> str:
+    """The first thing that went wrong; cattrs collects them in groups."""
+    first: BaseException = error
+    while inside := exceptions_in(first):
+        first = inside[0]
+    return str(first)

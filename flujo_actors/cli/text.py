@@ -1,0 +1,101 @@
+"""Showing values, times and amounts; whatever stands in them, a line stays a line and a terminal is left alone."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import cattrs
+from rich.console import Console
+
+from flujo_actors.spans import SpanStatus
+
+PLAIN_WIDTH = 200
+"""Columns of tables when the output is no terminal."""
+
+STATUS_STYLES = {
+    SpanStatus.RUNNING: "cyan",
+    SpanStatus.COMPLETED: "green",
+    SpanStatus.FAILED: "red",
+    SpanStatus.CANCELLED: "yellow",
+    SpanStatus.PAUSED: "blue",
+    SpanStatus.INTERRUPTED: "magenta",
+}
+STATUS_MARKS = {
+    SpanStatus.RUNNING: "…",
+    SpanStatus.COMPLETED: "✓",
+    SpanStatus.FAILED: "✗",
+    SpanStatus.CANCELLED: "⊘",
+    SpanStatus.PAUSED: "‖",
+    SpanStatus.INTERRUPTED: "!",
+}
+
+
+def new_console(*, stderr: bool = False) -> Console:
+    """A console for a person on a terminal, or for a file or pipe: then without colour, and wide."""
+    console = Console(stderr=stderr, highlight=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=PLAIN_WIDTH)
+
+
+def printable(text: str) -> str:
+    """Text with what could move a cursor or ring a bell written as escapes; line breaks stay."""
+    return "".join(mark if mark.isprintable() or mark == "\n" else _escaped(mark) for mark in text)
+
+
+def one_line(text: str) -> str:
+    """Text on one line, without control characters."""
+    return printable(" ".join(text.split("\n")).strip())
+
+
+def shortened(text: str, limit: int) -> str:
+    """At most `limit` characters of one line of text, with an ellipsis where some were left out."""
+    line = one_line(text)
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in a unit that suits them: `350 µs`, `12.3 ms`, `4.56 s`, `3 min 20 s`."""
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.0f} µs"
+    if seconds < 1:
+        return f"{seconds * 1e3:.1f} ms"
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def moment(wall: float) -> str:
+    """Seconds since the epoch as local date and time."""
+    return datetime.fromtimestamp(wall, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def amount(cost_usd: float, tokens: int) -> str:
+    """What was spent, empty when nothing was."""
+    parts = [f"${cost_usd:.6f}".rstrip("0").rstrip(".") if cost_usd else "", f"{tokens} tokens" if tokens else ""]
+    return ", ".join(part for part in parts if part)
+
+
+def as_json_value(value: Any) -> Any:
+    """A value as JSON values: attrs classes and dataclasses as objects, what JSON lacks as its `repr`."""
+    try:
+        plain = cattrs.unstructure(value)
+        return json.loads(json.dumps(plain, default=repr))
+    except Exception:  # noqa: BLE001 - keys that JSON lacks, cycles, a class that cannot be taken apart
+        return repr(value)
+
+
+def as_text(value: Any) -> str:
+    """A value for a person: text as it is, anything else as indented JSON."""
+    return value if isinstance(value, str) else json.dumps(as_json_value(value), indent=2, ensure_ascii=False)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON on standard output."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=repr))
+
+
+def _escaped(mark: str) -> str:
+    return mark.encode("unicode_escape").decode("ascii")
