@@ -44,6 +44,22 @@ async def bare_tasks() -> None:
     assert number == STEPS
 
 
+async def bare_tasks_with_scopes() -> None:
+    """The same, each task in a cancel scope of its own, so that it could be stopped alone."""
+
+    async def child(number: int, send: trio.MemorySendChannel[int]) -> None:
+        with trio.CancelScope():
+            await send.send(await increment(number))
+
+    send, receive = trio.open_memory_channel[int](1)
+    number = 0
+    async with trio.open_nursery() as nursery:
+        for _ in range(STEPS):
+            nursery.start_soon(child, number, send)
+            number = await receive.receive()
+    assert number == STEPS
+
+
 def pipeline_run(system: System) -> Variant:
     """The same as a pipeline of a hundred steps."""
     steps = [Step(f"step{number}", increment) for number in range(STEPS)]
@@ -94,6 +110,7 @@ async def measure(rounds: int, folder: Path) -> list[Timing]:
         sqlite = await stack.enter_async_context(open_system(storage=SQLiteBackend(folder / "runs.db")))
         timings = [
             Timing("bare trio tasks", bare_tasks),
+            Timing("bare tasks in cancel scopes", bare_tasks_with_scopes),
             Timing("pipeline, no storage", pipeline_run(alone), goal=1.6),
             Timing("pipeline, MemoryBackend", pipeline_run(memory)),
             Timing("pipeline, SQLite, all spans", pipeline_run(sqlite), goal=2.5),

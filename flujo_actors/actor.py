@@ -68,9 +68,13 @@ class Actor(abc.ABC, Generic[MessageT]):
         self.mailbox.close()
 
     def cancel(self, reason: str) -> None:
-        """Cancel what the actor does, all that it started included; once it has stopped, do nothing."""
-        if not self.mailbox.closed:
+        """Cancel what the actor does, all that it started included; once it has stopped, cancel nothing.
+
+        The first reason stays. It is kept of a stopped actor too: who would have tried again then does not.
+        """
+        if self.cancel_reason is None:
             self.cancel_reason = reason
+        if not self.mailbox.closed:
             self.cancel_scope.cancel(reason)
 
     @property

@@ -100,6 +100,9 @@ class Mailbox(Generic[MessageT]):
         """Take the oldest message, waiting for one. Only the owner calls this, from one task.
 
         A checkpoint. Cancelled, it has taken no message.
+
+        Raises:
+            trio.BusyResourceError: another task reads this mailbox too.
         """
         if self._messages:
             await trio.lowlevel.checkpoint()
@@ -107,8 +110,11 @@ class Mailbox(Generic[MessageT]):
             self._reader = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._stop_waiting)
         else:
-            raise trio.BusyResourceError(f"two tasks read the mailbox of {self._owner!r}; an actor has one")
-        message = self._messages.popleft()
+            raise self._two_readers()
+        try:
+            message = self._messages.popleft()
+        except IndexError:
+            raise self._two_readers() from None  # the other one has taken the message that was there
         if self._writers:
             self._let_writers_in()
         return message
@@ -163,6 +169,9 @@ class Mailbox(Generic[MessageT]):
             writers_waiting=len(self._writers or ()),
             closed=self.closed,
         )
+
+    def _two_readers(self) -> trio.BusyResourceError:
+        return trio.BusyResourceError(f"two tasks read the mailbox of {self._owner!r}; an actor has one")
 
     def _stop_waiting(self, _: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
         self._reader = None

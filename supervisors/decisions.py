@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from typing import Final
+
 from flujo_actors.failures import Failure
 from flujo_actors.messages import TimeLimit
 from flujo_actors.steps import RetryPolicy
+
+SHORTEST_ATTEMPT: Final = 1e-6
+"""Seconds that must be left to begin another attempt. What is less is a rounding error of the clock's readings."""
 
 
 def retry_delay(policy: RetryPolicy, failure: Failure, *, attempts: int, elapsed: float, sample: float) -> float | None:
@@ -26,7 +32,7 @@ def retry_delay(policy: RetryPolicy, failure: Failure, *, attempts: int, elapsed
     if failure.domain not in policy.on or attempts >= policy.max_attempts:
         return None
     delay = backoff(policy, attempts, sample)
-    if policy.total_timeout is not None and elapsed + delay >= policy.total_timeout:
+    if policy.total_timeout is not None and policy.total_timeout - (elapsed + delay) < SHORTEST_ATTEMPT:
         return None
     return delay if policy.retry_if is None or policy.retry_if(failure) else None
 
@@ -34,9 +40,9 @@ def retry_delay(policy: RetryPolicy, failure: Failure, *, attempts: int, elapsed
 def backoff(policy: RetryPolicy, attempts: int, sample: float) -> float:
     """Seconds to wait after this many attempts: doubled each time, capped, then shortened by the jitter."""
     try:
-        delay = policy.backoff * 2.0 ** (attempts - 1)
+        delay = math.ldexp(policy.backoff, attempts - 1)
     except OverflowError:
-        delay = float("inf")
+        delay = math.inf
     if policy.max_backoff is not None:
         delay = min(delay, policy.max_backoff)
     return delay * (1 - policy.jitter * sample)

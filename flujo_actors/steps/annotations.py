@@ -13,7 +13,7 @@ def as_class(annotation: Any) -> type | None:
     if annotation is None:
         return type(None)
     origin = typing.get_origin(annotation) or annotation
-    if not isinstance(origin, type) or origin is object:
+    if not isinstance(origin, type) or origin in (object, Any):  # since Python 3.11, `Any` is a class
         return None
     return None if typing.is_typeddict(origin) or getattr(origin, "_is_protocol", False) else origin
 

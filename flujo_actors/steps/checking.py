@@ -24,4 +24,4 @@ def _mismatch(wanted: Any, context: object) -> str | None:
     if context is None:
         return "its agent declares `context`, and the run has none; pass `context=`"
     names = contradiction(type(context), wanted)
-    return None if names is None else f"its agent takes a {names[1]} as context, and the run has a {names[0]}"
+    return None if names is None else f"its agent takes {names[1]} as context, and the run has {names[0]}"

@@ -209,7 +209,7 @@ class Pipeline(BaseStep[InputT_contra, OutputT_co, ContextT_contra]):
             yield "a pipeline needs at least one step"
         for (giver_name, giver), (taker_name, taker) in pairwise(self.children):
             if names := contradiction(giver.output_type, taker.input_type):
-                yield f"{giver_name!r} gives a {names[0]}, and {taker_name!r} after it takes a {names[1]}"
+                yield f"{giver_name!r} gives {names[0]}, and {taker_name!r} after it takes {names[1]}"
 
 
 def join_path(parent: str, name: str) -> str:

@@ -1,0 +1,37 @@
+"""The documentation's samples are files; they run, and print what they are said to print."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SAMPLES = sorted((ROOT / "docs" / "samples").glob("*.py"))
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
+def test_a_sample_prints_what_stands_beside_it(sample: Path) -> None:
+    done = subprocess.run([sys.executable, sample], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout == sample.with_suffix(".out").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_python_in_a_page_is_part_of_a_sample(page: Path) -> None:
+    sources = [sample.read_text() for sample in SAMPLES]
+    for block in blocks(page, "python"):
+        assert any(block.strip() in source for source in sources), block
+
+
+def test_the_readme_shows_an_example_of_twenty_lines() -> None:
+    (example,) = blocks(ROOT / "README.md", "python")
+    assert len(example.splitlines()) == 20
