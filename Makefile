@@ -26,9 +26,10 @@ check: lint types test
 benchmark: $(READY)
 	$(BIN)/python benchmarks/step_overhead.py
 
+# An environment that works is kept: `venv` over one of another Python leaves a mixture of both.
 $(READY): pyproject.toml hatch_build.py
-	$(PYTHON) -c 'import sys; sys.exit("flujo_actors needs Python 3.11 or newer, this is %s (make PYTHON=...)" % sys.version.split()[0]) if sys.version_info < (3, 11) else None'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit("flujo_actors needs Python 3.11 or newer, this is %s (make PYTHON=...)" % sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	touch $(READY)

@@ -1,6 +1,7 @@
 import trio
 
 from flujo_actors import open_system, step
+from flujo_actors.events import StepStarted
 from flujo_actors.storage import MemoryBackend
 
 
@@ -18,8 +19,8 @@ async def main() -> None:
 
         run = await system.start(wait_a_little, 60.0)
         async for event in run.events():
-            print(type(event).__name__, event.path or "(the pipeline)")
-            if event.path == "wait_a_little":
+            print(type(event).__name__)
+            if isinstance(event, StepStarted) and event.path == "wait_a_little":
                 run.cancel("a minute is too long")
         print((await run.wait()).failure)
 

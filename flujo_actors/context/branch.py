@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 import attrs
@@ -114,13 +114,12 @@ def _can_copy(value: Any) -> bool:
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        entries: dict[Any, Any] = value
-        yield from ((f"[{key!r}]", part) for key, part in entries.items())
-    elif isinstance(value, list | tuple):
-        items: Iterable[Any] = value
-        yield from ((f"[{index}]", part) for index, part in enumerate(items))
-    elif attrs.has(type(value)):
-        yield from ((f".{field.name}", getattr(value, field.name)) for field in attrs.fields(type(value)))
+    kind: type[Any] = type(value)
+    if issubclass(kind, dict):
+        yield from ((f"[{key!r}]", part) for key, part in value.items())
+    elif issubclass(kind, list | tuple):
+        yield from ((f"[{index}]", part) for index, part in enumerate(value))
+    elif attrs.has(kind):
+        yield from ((f".{field.name}", getattr(value, field.name)) for field in attrs.fields(kind))
     elif hasattr(value, "__dict__"):
         yield from ((f".{name}", part) for name, part in vars(value).items())

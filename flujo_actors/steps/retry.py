@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import attrs
@@ -36,13 +36,17 @@ def _domains(instance: object, attribute: attrs.Attribute[Any], value: frozenset
         raise ValueError(f"RetryPolicy: trying again does not help a {names} failure; `on` takes {allowed}")
 
 
+def _as_domains(domains: Iterable[FailureDomain]) -> frozenset[FailureDomain]:
+    return frozenset(domains)
+
+
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
     """How often, on what, and after which wait a failed step is tried again, each time on a fresh context."""
 
     max_attempts: int = attrs.field(default=2, validator=_attempts)
     """Attempts in all, the first one included."""
-    on: frozenset[FailureDomain] = attrs.field(default=RETRYABLE_DOMAINS, converter=frozenset, validator=_domains)
+    on: frozenset[FailureDomain] = attrs.field(default=RETRYABLE_DOMAINS, converter=_as_domains, validator=_domains)
     """The failure domains that are tried again."""
     backoff: float = attrs.field(default=0.0, validator=_seconds)
     """Seconds to wait before the second attempt; doubled before each later one."""

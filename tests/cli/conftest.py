@@ -10,7 +10,7 @@ import pytest
 
 from flujo_actors.cli import main
 
-FLOW = '''
+FLOW = """
 import attrs
 import trio
 
@@ -80,7 +80,7 @@ waiting = double >> wait
 broken = double >> explode
 empty = Pipeline("empty", [])
 number = 3
-'''
+"""
 
 
 @attrs.frozen

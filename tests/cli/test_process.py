@@ -17,8 +17,8 @@ from flujo_actors.storage import SQLiteBackend
 FLUJO = [sys.executable, "-m", "flujo_actors"]
 
 
-def start(*words: str, folder: Path, **options: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([*FLUJO, *words], cwd=folder, stderr=subprocess.PIPE, **options)
+def start(*words: str, folder: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([*FLUJO, *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def wait_for_line(process: subprocess.Popen[bytes], beginning: bytes) -> None:
@@ -33,7 +33,7 @@ def wait_for_line(process: subprocess.Popen[bytes], beginning: bytes) -> None:
 def test_an_interrupt_ends_the_run_cleanly_with_its_spans_stored(
     folder: Path, number: signal.Signals, code: int
 ) -> None:
-    with start("run", "flow.py:waiting", "--input", "3", folder=folder, stdout=subprocess.PIPE) as process:
+    with start("run", "flow.py:waiting", "--input", "3", folder=folder) as process:
         wait_for_line(process, b"double: completed")
         process.send_signal(number)
         _, errors = process.communicate()
@@ -59,7 +59,7 @@ def test_a_second_interrupt_ends_a_process_whose_agent_does_not_let_go(folder: P
         "    print('stuck', file=sys.stderr, flush=True)\n    threading.Event().wait(60)\n    return data\n"
         "pipeline = ready >> stuck\n"
     )
-    with start("run", "stuck.py", "--input", "x", folder=folder, stdout=subprocess.PIPE) as process:
+    with start("run", "stuck.py", "--input", "x", folder=folder) as process:
         wait_for_line(process, b"stuck")
         process.send_signal(signal.SIGINT)
         # The first interrupt is only a request; when it has been taken, the second one ends the process.
@@ -79,7 +79,7 @@ def test_a_reader_that_goes_away_early_is_no_error(folder: Path) -> None:
     (folder / "long.py").write_text(
         "from flujo_actors import step\n@step\nasync def pipeline(data: str) -> str:\n    return data * 1_000_000\n"
     )
-    with start("run", "long.py", "--input", "line\n", folder=folder, stdout=subprocess.PIPE) as process:
+    with start("run", "long.py", "--input", "line\n", folder=folder) as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.stdout.close()

@@ -132,7 +132,7 @@ def test_bad_usage_and_bad_input_give_one_line_and_exit_code_2(
 
 def test_debug_shows_the_traceback(flujo: Flujo, folder: Path) -> None:
     (folder / "raising.py").write_text("1 / 0\n")
-    with pytest.raises(Exception, match="importing raising.py") as caught:
+    with pytest.raises(Exception, match=r"importing raising\.py") as caught:
         flujo("--debug", "run", "raising.py")
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 

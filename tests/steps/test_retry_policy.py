@@ -1,0 +1,50 @@
+"""When a `RetryPolicy` is refused, and what it says then."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from flujo_actors import FailureDomain, Pipeline, RetryPolicy, Step
+
+
+def test_a_leaf_is_tried_twice_and_a_composite_once_by_default() -> None:
+    leaf = Step("leaf", str)
+    assert leaf.retry == RetryPolicy(max_attempts=2)
+    assert Pipeline("p", [leaf]).retry.max_attempts == 1
+
+
+@pytest.mark.parametrize("number", [0, -1, 1.5, math.nan, True, "3", None])
+def test_the_number_of_attempts_is_a_whole_number_above_zero(number: Any) -> None:
+    with pytest.raises(ValueError, match="RetryPolicy: max_attempts counts the first attempt too, so it is 1 or more"):
+        RetryPolicy(max_attempts=number)
+
+
+@pytest.mark.parametrize("field", ["backoff", "max_backoff", "total_timeout"])
+@pytest.mark.parametrize("seconds", [-1, math.inf, math.nan, "1", True])
+def test_times_are_seconds_from_zero(field: str, seconds: Any) -> None:
+    with pytest.raises(ValueError, match=f"RetryPolicy: {field} must be 0 seconds or more"):
+        RetryPolicy(**{field: seconds})
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.1, math.nan, "0.5", True])
+def test_jitter_is_a_fraction(fraction: Any) -> None:
+    with pytest.raises(ValueError, match="RetryPolicy: jitter is a fraction of the delay from 0 to 1"):
+        RetryPolicy(jitter=fraction)
+
+
+def test_domains_that_fail_again_the_same_way_are_refused() -> None:
+    with pytest.raises(ValueError, match="does not help a CANCELLED, CONTEXT failure; `on` takes AGENT, TIMEOUT"):
+        RetryPolicy(on=frozenset({FailureDomain.CONTEXT, FailureDomain.CANCELLED}))
+
+
+@pytest.mark.parametrize("domains", ["agent", {"bogus"}, [3], FailureDomain.AGENT, 3])
+def test_what_are_no_domains_is_refused_by_name(domains: Any) -> None:
+    with pytest.raises(ValueError, match="RetryPolicy: `on` is a set of FailureDomain"):
+        RetryPolicy(on=domains)
+
+
+def test_domains_may_come_in_any_collection() -> None:
+    assert RetryPolicy(on=[FailureDomain.AGENT]).on == frozenset({FailureDomain.AGENT})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
