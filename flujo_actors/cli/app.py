@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -13,7 +12,7 @@ from flujo_actors.cli.demo import demo
 from flujo_actors.cli.errors import ExitCode
 from flujo_actors.cli.lens import lens
 from flujo_actors.cli.run import run
-from flujo_actors.cli.text import one_line
+from flujo_actors.cli.text import one_line, until_the_reader_leaves
 from flujo_actors.errors import FlujoError
 
 
@@ -50,8 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.NoArgsIsHelpError as help_page:
         click.echo(help_page.format_message())
         return ExitCode.BAD_USAGE
-    except BrokenPipeError:
-        return _after_broken_pipe()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last stop before a traceback
         message, code = _explanation(error)
         click.echo(f"flujo: {one_line(message)}", err=True)
@@ -73,12 +70,11 @@ def _explanation(error: BaseException) -> tuple[str, int]:
 
 
 def _invoke(words: list[str]) -> int:
-    code = flujo.main(words, prog_name="flujo", standalone_mode=False)
-    sys.stdout.flush()
+    # Not `flujo.main`: click would answer a closed pipe by exiting with 1.
+    code: object = ExitCode.SUCCESS
+    try:
+        with until_the_reader_leaves(), flujo.make_context("flujo", words) as context:
+            code = flujo.invoke(context)
+    except click.exceptions.Exit as early:
+        code = early.exit_code
     return code if isinstance(code, int) else ExitCode.SUCCESS
-
-
-def _after_broken_pipe() -> int:
-    """The reader of our output has gone, `| head` for instance. Python would complain once more at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return ExitCode.SUCCESS

@@ -26,6 +26,7 @@ from flujo_actors.cli.text import (
     new_console,
     one_line,
     print_json,
+    until_the_reader_leaves,
 )
 from flujo_actors.cli.traces import show_trace
 from flujo_actors.results import PipelineResult
@@ -108,10 +109,11 @@ class Execution:
             print_json(self._result_as_json(result))
             return
         console = new_console(stderr=True)
-        if result.output is not None and (result.success or result.failure is None):
-            self.show_output(result.output, new_console())
-        if self.with_trace:
-            show_trace(result.trace_tree, new_console())
+        with until_the_reader_leaves():
+            if result.success and result.output is not None:
+                self.show_output(result.output, new_console())
+            if self.with_trace:
+                show_trace(result.trace_tree, new_console())
         for line in _closing_lines(result, self.database):
             console.print(line, soft_wrap=True)
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,10 +36,33 @@ STATUS_MARKS = {
 }
 
 
+@contextmanager
+def until_the_reader_leaves() -> Generator[None, None, None]:
+    """A block that prints to standard output, and ends early when nobody reads it any more: `flujo … | head`."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered goes nowhere, or Python would complain about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Console(Console):
+    """A console that does not end the process when nobody reads it any more, as rich's own would.
+
+    On standard error it falls silent: the run that it tells about goes on. On standard output the caller decides.
+    """
+
+    def on_broken_pipe(self) -> None:
+        if not self.stderr:
+            raise  # noqa: PLE0704 - called by rich in the handler of the BrokenPipeError
+        self.quiet = True
+
+
 def new_console(*, stderr: bool = False) -> Console:
     """A console for a person on a terminal, or for a file or pipe: then without colour, and wide."""
-    console = Console(stderr=stderr, highlight=False)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=PLAIN_WIDTH)
+    console = _Console(stderr=stderr, highlight=False)
+    return console if console.is_terminal else _Console(stderr=stderr, highlight=False, width=PLAIN_WIDTH)
 
 
 def printable(text: str) -> str:

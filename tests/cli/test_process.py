@@ -18,7 +18,11 @@ FLUJO = [sys.executable, "-m", "flujo_actors"]
 
 
 def start(*words: str, folder: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([*FLUJO, *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    # Unbuffered output hides what happens to output that is still in a buffer.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.Popen(
+        [*FLUJO, *words], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
 
 
 def wait_for_line(process: subprocess.Popen[bytes], beginning: bytes) -> None:
@@ -53,8 +57,11 @@ def test_an_interrupt_ends_the_run_cleanly_with_its_spans_stored(
 
 def test_a_second_interrupt_ends_a_process_whose_agent_does_not_let_go(folder: Path) -> None:
     (folder / "stuck.py").write_text(
-        "import sys, threading\nfrom flujo_actors import step\n"
-        "@step\nasync def ready(data: str) -> str:\n    return data\n"
+        "import sys, threading, trio\nfrom flujo_actors import step\nfrom flujo_actors.storage import SQLiteBackend\n"
+        "@step\nasync def ready(data: str) -> str:\n"
+        "    while not SQLiteBackend('runs.db', read_only=True).list_runs():\n"
+        "        await trio.lowlevel.checkpoint()\n"
+        "    return data\n"
         "@step\nasync def stuck(data: str) -> str:\n"
         "    print('stuck', file=sys.stderr, flush=True)\n    threading.Event().wait(60)\n    return data\n"
         "pipeline = ready >> stuck\n"
@@ -86,7 +93,18 @@ def test_a_reader_that_goes_away_early_is_no_error(folder: Path) -> None:
         assert process.stderr is not None
         errors = process.stderr.read()
     assert process.returncode == 0
+    assert b"completed in" in errors
     assert b"Error" not in errors
+
+
+def test_a_run_goes_on_when_nobody_reads_its_progress(folder: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*FLUJO, "run", "flow.py", "--input", "3"], cwd=folder, stdout=subprocess.PIPE, stderr=writer, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stdout) == (0, b"12\n")
 
 
 def test_on_a_terminal_the_progress_is_a_tree(folder: Path) -> None:
