@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -17,7 +17,7 @@ from flujo_actors.mailbox import Mailbox, MailboxStatistics
 
 
 @asynccontextmanager
-async def blocked_writers(mailbox: Mailbox[int], *messages: int) -> AsyncIterator[trio.CancelScope]:
+async def blocked_writers(mailbox: Mailbox[int], *messages: int) -> AsyncGenerator[trio.CancelScope, None]:
     """One task per message, blocked in `put` in this order; the scope cancels them all."""
     async with trio.open_nursery() as nursery:
         for message in messages:

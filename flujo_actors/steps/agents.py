@@ -7,9 +7,10 @@ charge). All of it is found out once, when the step is built.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final, Protocol, TypeVar
 
 import attrs
@@ -93,14 +94,15 @@ def inspect_agent(agent: object) -> AgentCall:
         TypeError: it cannot be an agent. The text says what it is and what to do.
     """
     function = _callable_of(agent)
-    if inspect.isasyncgenfunction(inspect.unwrap(function)):
+    if inspect.isasyncgenfunction(function) or inspect.isasyncgenfunction(_call_of(function)):
         raise TypeError(f"{_name_of(agent)} is an async generator; return one value instead of yielding several")
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
         # Some builtins have no signature to read. They take the input and nothing else.
         return AgentCall(function, always_async=False, injected=(), input_type=Any, output_type=Any, context_type=None)
-    injected = tuple(name for name in INJECTED if _declares(signature, name))
+    bound = _bound_by_name(function)
+    injected = tuple(name for name in INJECTED if name not in bound and _declares(signature, name))
     _check_arguments(agent, signature, injected)
     hints = _hints_of(function)
     first = next(iter(signature.parameters), "")
@@ -131,6 +133,16 @@ def _callable_of(agent: object) -> Callable[..., Any]:
     raise TypeError(f"{agent!r} is no agent; pass a function, or an object with an `async def run(self, data)`")
 
 
+def _call_of(function: Callable[..., Any]) -> Any:
+    """What runs when an object that is no function is called."""
+    return getattr(function, "__call__", function)  # noqa: B004
+
+
+def _bound_by_name(function: object) -> Collection[str]:
+    """The names to which a partial gives values: the user's choice, which nothing is injected over."""
+    return function.keywords.keys() if isinstance(function, functools.partial) else ()
+
+
 def _declares(signature: inspect.Signature, name: str) -> bool:
     parameter = signature.parameters.get(name)
     if parameter is None or parameter.kind is parameter.POSITIONAL_ONLY:
@@ -150,9 +162,8 @@ def _check_arguments(agent: object, signature: inspect.Signature, injected: tupl
 
 
 def _hints_of(function: Callable[..., Any]) -> dict[str, Any]:
-    target = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
     try:
-        return typing.get_type_hints(target)
+        return typing.get_type_hints(function if inspect.isroutine(function) else _call_of(function))
     except Exception:  # noqa: BLE001 - an annotation that cannot be evaluated is an annotation we do not have
         return {}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import typing
+from abc import ABCMeta
+from types import UnionType
 from typing import Any, Final
 
 _NUMBERS: Final = (int, float, complex)
@@ -13,16 +15,20 @@ def as_class(annotation: Any) -> type | None:
     if annotation is None:
         return type(None)
     origin = typing.get_origin(annotation) or annotation
-    if not isinstance(origin, type) or origin in (object, Any):  # since Python 3.11, `Any` is a class
+    if not isinstance(origin, type) or origin in (object, Any, UnionType):  # since Python 3.11, `Any` is a class
         return None
     return None if typing.is_typeddict(origin) or getattr(origin, "_is_protocol", False) else origin
 
 
 def may_be(given: type, wanted: type) -> bool:
-    """Whether a value of one class may be one of the other: an `int` may be a `float`, a base class its subclass."""
+    """Whether a value of one class may be one of the other: an `int` may be a `float`, a base class its subclass.
+
+    What is iterable may also be sized: two abstract classes leave it open.
+    """
     if given in _NUMBERS and wanted in _NUMBERS:
         return _NUMBERS.index(given) <= _NUMBERS.index(wanted)
-    return issubclass(given, wanted) or issubclass(wanted, given)
+    both_abstract = isinstance(given, ABCMeta) and isinstance(wanted, ABCMeta)
+    return both_abstract or issubclass(given, wanted) or issubclass(wanted, given)
 
 
 def contradiction(given: Any, wanted: Any) -> tuple[str, str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flujo_actors.errors import Problem
-from flujo_actors.steps.annotations import contradiction
+from flujo_actors.steps.annotations import as_class
 from flujo_actors.steps.pipeline import AnyStep
 
 
@@ -23,5 +23,7 @@ def check_context(root: AnyStep, context: object) -> tuple[Problem, ...]:
 def _mismatch(wanted: Any, context: object) -> str | None:
     if context is None:
         return "its agent declares `context`, and the run has none; pass `context=`"
-    names = contradiction(type(context), wanted)
-    return None if names is None else f"its agent takes {names[1]} as context, and the run has {names[0]}"
+    wanted_class = as_class(wanted)
+    if wanted_class is None or isinstance(context, wanted_class):
+        return None
+    return f"its agent takes {wanted_class.__name__} as context, and the run has {type(context).__name__}"

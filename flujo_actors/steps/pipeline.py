@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, ClassVar, Final, Generic, TypeAlias, overload
+from typing import Any, ClassVar, Final, Generic, TypeAlias, cast, overload
 
 import attrs
 from typing_extensions import TypeVar
@@ -159,8 +159,10 @@ AnyStep: TypeAlias = BaseStep[Any, Any, Any]
 """A step whose types do not matter here."""
 
 
-def _check_steps(pipeline: AnyStep, attribute: attrs.Attribute[Any], steps: tuple[object, ...]) -> None:
-    for step in steps:
+def _check_steps(pipeline: AnyStep, attribute: attrs.Attribute[Any], steps: Any) -> None:
+    if type(steps) is not tuple:
+        raise StepDefinitionError(pipeline.name, f"steps is a list of steps, got {steps!r}")
+    for step in cast("tuple[object, ...]", steps):
         if not isinstance(step, BaseStep):
             raise StepDefinitionError(
                 pipeline.name,
@@ -169,7 +171,9 @@ def _check_steps(pipeline: AnyStep, attribute: attrs.Attribute[Any], steps: tupl
 
 
 def _as_tuple(steps: Iterable[AnyStep]) -> tuple[AnyStep, ...]:
-    return tuple(steps)
+    """Any collection as a tuple; the validator refuses the rest."""
+    given: Any = steps
+    return tuple(steps) if isinstance(given, Iterable) else given
 
 
 @attrs.frozen(slots=False)

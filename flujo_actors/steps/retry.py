@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import attrs
 
@@ -13,18 +14,22 @@ RETRYABLE_DOMAINS: Final = frozenset({FailureDomain.AGENT, FailureDomain.TIMEOUT
 """The domains that `RetryPolicy.on` may hold: the others fail the same way when tried again."""
 
 
-def _seconds(instance: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
-    if value is not None and not 0 <= value < float("inf"):
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _seconds(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not (_is_number(value) and 0 <= value < math.inf):
         raise ValueError(f"RetryPolicy: {attribute.name} must be 0 seconds or more, got {value!r}")
 
 
-def _attempts(instance: object, attribute: attrs.Attribute[Any], value: int) -> None:
-    if value < 1:
+def _attempts(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"RetryPolicy: max_attempts counts the first attempt too, so it is 1 or more, got {value!r}")
 
 
-def _fraction(instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    if not 0 <= value <= 1:
+def _fraction(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not (_is_number(value) and 0 <= value <= 1):
         raise ValueError(f"RetryPolicy: jitter is a fraction of the delay from 0 to 1, got {value!r}")
 
 
@@ -37,7 +42,13 @@ def _domains(instance: object, attribute: attrs.Attribute[Any], value: frozenset
 
 
 def _as_domains(domains: Iterable[FailureDomain]) -> frozenset[FailureDomain]:
-    return frozenset(domains)
+    given: Any = domains
+    # A text is a collection too, and a single domain is a text.
+    if isinstance(given, Iterable) and not isinstance(given, str):
+        members = frozenset(domains)
+        if all(type(member) is FailureDomain for member in members):
+            return members
+    raise ValueError(f"RetryPolicy: `on` is a set of FailureDomain, got {given!r}")
 
 
 @attrs.frozen(kw_only=True)

@@ -11,7 +11,7 @@ from flujo_actors import FailureDomain, Pipeline, RetryPolicy, Step
 
 
 def test_a_leaf_is_tried_twice_and_a_composite_once_by_default() -> None:
-    leaf = Step("leaf", str)
+    leaf = Step[str, str, object]("leaf", str.upper)
     assert leaf.retry == RetryPolicy(max_attempts=2)
     assert Pipeline("p", [leaf]).retry.max_attempts == 1
 
@@ -47,4 +47,4 @@ def test_what_are_no_domains_is_refused_by_name(domains: Any) -> None:
 
 
 def test_domains_may_come_in_any_collection() -> None:
-    assert RetryPolicy(on=[FailureDomain.AGENT]).on == frozenset({FailureDomain.AGENT})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert RetryPolicy(on=[FailureDomain.AGENT]).on == {FailureDomain.AGENT}
