@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import NoReturn, cast
 
 import trio
 
@@ -20,22 +20,21 @@ async def open_inner_nursery() -> AsyncGenerator[trio.Nursery, None]:
         async with trio.open_nursery() as nursery:
             yield nursery
     except BaseExceptionGroup as group:
-        error = sole_error(group)
-        if error is group:
-            raise
-        # Raising sets the context, to the group; what the error had of its own is kept.
-        context = error.__context__
-        try:
-            raise error
-        finally:
-            error.__context__ = context
-            del error, context
+        raise_sole(group)
 
 
-def sole_error(error: BaseException) -> BaseException:
-    """What is inside of groups of one, however deep; a group of several is what it is."""
-    inside = exceptions_in(error)
-    return error if len(inside) != 1 else sole_error(inside[0])
+def raise_sole(group: BaseExceptionGroup[BaseException]) -> NoReturn:
+    """Raise the one error in a nursery's group, which may be a group of the user's own, or the group of several."""
+    if len(group.exceptions) != 1:
+        raise group
+    (error,) = group.exceptions
+    # Raising sets the context, to the group; what the error had of its own is kept.
+    context = error.__context__
+    try:
+        raise error
+    finally:
+        error.__context__ = context
+        del error, context, group
 
 
 def exceptions_in(error: BaseException) -> tuple[BaseException, ...]:

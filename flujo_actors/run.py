@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
 import trio
@@ -79,7 +80,8 @@ class Run(Generic[OutputT, ContextT]):
         The run never waits for a watcher. One that lags more than `EVENT_BUFFER` events behind misses those in
         between, and an `EventsMissed` tells it how many they were. Close the channel to stop watching early.
         """
-        send, receive = trio.open_memory_channel[RunEvent](EVENT_BUFFER)
+        # One place is kept for a last `EventsMissed`.
+        send, receive = trio.open_memory_channel[RunEvent](EVENT_BUFFER + 1)
         if self._ended.is_set():
             send.close()
         else:
@@ -152,19 +154,27 @@ class Watcher:
 
     def tell(self, event: RunEvent) -> None:
         """Send the event, or count it as missed."""
-        try:
-            if self._missed:
-                self._send.send_nowait(EventsMissed(self._missed))
-                self._missed = 0
-            self._send.send_nowait(event)
-        except trio.WouldBlock:
+        buffer = self._send.statistics()
+        room = buffer.max_buffer_size - 1 - buffer.current_buffer_used
+        if room < (2 if self._missed else 1):
             self._missed += 1
-        except trio.BrokenResourceError:
-            """The reader has gone."""
+            return
+        self._tell_what_was_missed()
+        self._send_if_read(event)
 
     def close(self) -> None:
         """Say that no more events come."""
+        self._tell_what_was_missed()
         self._send.close()
+
+    def _tell_what_was_missed(self) -> None:
+        if self._missed:
+            self._send_if_read(EventsMissed(self._missed))
+            self._missed = 0
+
+    def _send_if_read(self, event: RunEvent) -> None:
+        with suppress(trio.BrokenResourceError):  # the reader has gone
+            self._send.send_nowait(event)
 
 
 def _abort_of(error: BaseException) -> tuple[SpanStatus, str]:

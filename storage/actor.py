@@ -87,8 +87,10 @@ class StorageActor(Actor[StorageMessage]):
         while not stopping:
             batch = await self._next_batch()
             stopping = any(isinstance(message, Stop) for message in batch)
-            await trio.to_thread.run_sync(self._write, batch, limiter=self._thread)
-            _acknowledge(batch)
+            try:
+                await trio.to_thread.run_sync(self._write, batch, limiter=self._thread)
+            finally:
+                _acknowledge(batch)
 
     async def _next_batch(self) -> list[StorageMessage]:
         """Wait for a first message, then for a moment or for a reason not to."""
@@ -184,9 +186,10 @@ class _Part:
             backend.record_run_end(self.end)
 
     def description(self) -> str:
+        spans = "1 span" if len(self.spans) == 1 else f"{len(self.spans)} spans"
         parts = [
             "the start of the run" if self.start is not None else "",
-            f"{len(self.spans)} spans of its trace" if self.spans else "",
+            f"{spans} of its trace" if self.spans else "",
             "the end of the run" if self.end is not None else "",
         ]
         return ", ".join(part for part in parts if part)

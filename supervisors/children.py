@@ -38,6 +38,7 @@ class Children:
     __slots__ = (
         "_actors",
         "_branch",
+        "_concurrent",
         "_environment",
         "_meter",
         "_nursery",
@@ -76,6 +77,7 @@ class Children:
         self._supervisor = supervisor
         self._actors: dict[str, StepActor[Any]] = {}
         self._retries: dict[str, Retries] = {}
+        self._concurrent = False
         self.history: list[StepResult] = []
         """The results of the settled children, in the order in which they settled."""
         self.stopped: list[str] = []
@@ -121,6 +123,8 @@ class Children:
             The actor of its first attempt.
         """
         environment, above = self._environment, self._supervisor
+        if not alone:
+            self._concurrent = True
         place = Place(
             name,
             "" if above is None else join_path(above.place.path, name),
@@ -175,12 +179,16 @@ class Children:
         return result
 
     def settle_abandoned(self) -> None:
-        """Record the children that were cancelled with their supervisor, from the reports that they left."""
+        """Record the children that were cancelled with their supervisor, from the reports that they left.
+
+        What a child that ran alone may leave goes into the branch, as it does in `run`. Whether that of children that
+        ran side by side does is their supervisor's business, which can no longer say.
+        """
         for report in self._reports.drain():
             actor = self._actors.get(report.child)
             if actor is None:
                 continue
-            result, span = self._conclude(actor, report)
+            result, span = self._conclude(actor, report if self._concurrent else self.adopt(actor, report))
             if type(report) is Cancelled and result.failure is not None:
                 self.stopped.extend(result.failure.running)
             if self._environment.sink is not None:
@@ -200,11 +208,13 @@ class Children:
 
     def _retry_delay(self, actor: StepActor[Any], report: Failed) -> float | None:
         failure, attempts, policy = report.result.failure, actor.message.attempt, actor.step.retry
-        if failure is None or actor.cancel_reason is not None:
+        if failure is None:
             return None
         environment = self._environment
         elapsed, sample = environment.clock.now() - actor.place.started_at, environment.random.random()
-        return retry_delay(policy, failure, attempts=attempts, elapsed=elapsed, sample=sample)
+        delay = retry_delay(policy, failure, attempts=attempts, elapsed=elapsed, sample=sample)
+        # The actor may have been cancelled when it had just stopped, also by the user's `retry_if`.
+        return None if actor.cancel_reason is not None else delay
 
     def _retry(self, failed: StepActor[Any], report: Failed, delay: float) -> None:
         environment, place, step, message = self._environment, failed.place, failed.step, failed.message

@@ -28,7 +28,9 @@ class Retries:
     """When the attempt after them began or begins, on trio's clock."""
 
     def add(self, actor: StepActor[Any], report: Report, clock: RunClock) -> None:
-        """Note how one more attempt ended."""
+        """Note how one more attempt ended, if it had begun at all."""
+        if actor.message.delay:
+            return
         place, result, total = actor.place, report.result, actor.place.meter.total()
         began = place.started_at if self.next_starts_at is None else self.next_starts_at
         ended = max(began, place.started_at + result.latency_s)

@@ -55,7 +55,7 @@ class RootSupervisor:
 
     def cancel(self, reason: str) -> None:
         """Cancel the run, begun or not. It ends with a result that says so."""
-        self._cancel_reason = reason
+        self._cancel_reason = self._cancel_reason or reason
         if self._children is not None:
             self._children.cancel_all(reason)
 

@@ -64,7 +64,7 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
     __slots__ = ("branch", "cause", "environment", "message", "place", "result", "step")
 
     message: Start
-    """What the attempt was started with; there once the actor has begun."""
+    """What the attempt was started with; there once the actor has begun. Its delay is 0 once it was waited out."""
     branch: ContextBranch
     """The attempt's own branch of the context; there once the actor has begun."""
 
@@ -104,6 +104,7 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
         message = self.message
         if message.delay:
             await trio.sleep(message.delay)
+            self.message = attrs.evolve(message, delay=0.0)
         if message.limit is not None:
             self.cancel_scope.deadline = self.environment.clock.now() + message.limit.seconds
         self.result = await self.perform(message.data)
@@ -144,6 +145,11 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
         """The paths of the leaves that were at work when this actor was stopped."""
         return (self.place.path,)
 
+    @property
+    def attempts(self) -> int:
+        """How many attempts have begun: not yet this one while it waits out its back-off."""
+        return self.message.attempt - bool(self.message.delay)
+
     def why_stopped(self) -> str:
         """Who cancelled this actor: the nearest actor from here upward that was, or the program around the run."""
         actor: StepActor[Any] | None = self
@@ -158,7 +164,7 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
     def _report(self) -> Report:
         result = self.result
         if result is None:
-            result = self.failed(self._interruption())
+            result = attrs.evolve(self.failed(self._interruption()), attempts=self.attempts)
             report = Failed if self._timed_out() else Cancelled
             return report(self.place.span_id, result)
         return (Completed if result.success else Failed)(self.place.span_id, result)
@@ -171,7 +177,7 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
         """Why there is no result."""
         where: _Where = {
             "step": self.place.path,
-            "attempt": self.message.attempt,
+            "attempt": self.attempts,
             "running": self.running(),
             "cause": self.cause,
         }

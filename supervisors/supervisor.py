@@ -9,6 +9,7 @@ import trio
 
 from flujo_actors.failures import cancelled_failure
 from flujo_actors.messages import Start
+from flujo_actors.nurseries import raise_sole
 from flujo_actors.results import StepResult
 from flujo_actors.supervisors.children import Children
 from flujo_actors.supervisors.environment import RunEnvironment
@@ -40,16 +41,21 @@ class Supervisor(StepActor[StepT]):
 
     async def perform(self, data: Any) -> StepResult:
         """Open the nursery and supervise in it."""
-        async with trio.open_nursery() as nursery:
-            children = self._children = Children(
-                nursery,
-                branch=self.branch,
-                environment=self.environment,
-                meter=self.place.meter,
-                reports=self.mailbox,
-                supervisor=self,
-            )
-            return await self.supervise(children, data)
+        # A task that is started in a cancelled scope runs up to its first checkpoint. No agent should.
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            async with trio.open_nursery() as nursery:
+                children = self._children = Children(
+                    nursery,
+                    branch=self.branch,
+                    environment=self.environment,
+                    meter=self.place.meter,
+                    reports=self.mailbox,
+                    supervisor=self,
+                )
+                return await self.supervise(children, data)
+        except BaseExceptionGroup as group:
+            raise_sole(group)
         # The nursery's scope was cancelled, which is the scope of a child that was running alone in it.
         children.settle_abandoned()  # type: ignore[unreachable] # a nursery does swallow the cancellation of its scope
         return self.only_child_cancelled(children.history[-1])

@@ -126,14 +126,14 @@ DOUBLERS: dict[str, Any] = {
 @pytest.mark.parametrize("agent", DOUBLERS.values(), ids=DOUBLERS.keys())
 async def test_an_agent_may_be(agent: Any) -> None:
     async with open_system() as system:
-        result = await system.run(Step[int, int, None]("double", agent), 21)
+        result = await system.run(Step[int, int, object]("double", agent), 21)
     assert result.unwrap() == 42
 
 
 async def test_a_builtin_without_a_signature_takes_the_input() -> None:
     async with open_system() as system:
         largest: Any = max
-        result = await system.run(Step[Any, Any, None]("largest", largest), [3, 7, 5])
+        result = await system.run(Step[Any, Any, object]("largest", largest), [3, 7, 5])
     assert result.output == 7
 
 

@@ -121,9 +121,7 @@ class TestNames:
             (["a", "a", "b", "a"], ["a", "a#2", "b", "a#3"]),
         ],
     )
-    def test_siblings_of_one_name_are_numbered_from_the_second_on(
-        self, given: list[str], distinct: list[str]
-    ) -> None:
+    def test_siblings_of_one_name_are_numbered_from_the_second_on(self, given: list[str], distinct: list[str]) -> None:
         assert list(distinct_names(given)) == distinct
 
     @given(st.lists(names))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import random
+from collections.abc import Iterator
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +27,7 @@ from flujo_actors import (
     UsageMeter,
     open_system,
 )
+from flujo_actors.nurseries import exceptions_in
 
 ONCE = RetryPolicy(max_attempts=1)
 
@@ -49,7 +51,12 @@ class Flaky:
         return data
 
 
-class Unprintable(Exception):
+def iter_nothing() -> Iterator[None]:
+    """A generator, which cannot be copied."""
+    yield from ()
+
+
+class UnprintableError(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no text today")
 
@@ -64,8 +71,8 @@ class TestAgentFailure:
             (TimeoutError("slow"), "Agent execution failed with TimeoutError: slow"),
             (trio.TooSlowError(), "Agent execution failed with TooSlowError: "),
             (
-                Unprintable(),
-                "Agent execution failed with Unprintable: (no text: its __str__ raised RuntimeError)",
+                UnprintableError(),
+                "Agent execution failed with UnprintableError: (no text: its __str__ raised RuntimeError)",
             ),
             (
                 ExceptionGroup("two", [ValueError("a"), KeyError("b")]),
@@ -156,8 +163,7 @@ class TestAgentFailure:
 
         result = await run(Step("a", agent, retry=ONCE))
         assert result.failure is not None
-        assert isinstance(result.failure.exception, ExceptionGroup)
-        assert len(result.failure.exception.exceptions) == 2
+        assert [type(each) for each in exceptions_in(result.failure.exception or ValueError())] == [ValueError] * 2
 
 
 class TestTime:
@@ -232,6 +238,16 @@ class TestTime:
         assert starts == [0.3]
         assert trio.current_time() == pytest.approx(2.3)
         assert result.step_history[0].feedback == "Timed out after 2.0 s"
+
+    async def test_a_later_attempt_gets_what_is_left_of_the_total_timeout(self, autojump_clock: MockClock) -> None:
+        async def agent(data: Any) -> None:
+            await trio.sleep(3)
+            raise ValueError("slow failure")
+
+        result = await run(Step("a", agent, retry=RetryPolicy(max_attempts=9, total_timeout=5.0)))
+        assert trio.current_time() == 5
+        assert result.step_history[0].attempts == 2
+        assert result.step_history[0].feedback == "Timed out after 5.0 s"
 
     async def test_what_is_raised_when_the_time_is_out_is_the_cause_of_the_timeout(
         self, autojump_clock: MockClock
@@ -324,7 +340,7 @@ class TestContext:
 
         async def agent(data: int, *, context: dict[str, Any]) -> int:
             calls.append(data)
-            context["stream"] = (line for line in ())
+            context["stream"] = iter_nothing()
             return data
 
         result = await run(Step("a", agent), 1, context={})
@@ -457,7 +473,7 @@ class TestUsage:
 
 
 async def test_a_leaf_alone_runs_like_a_pipeline_of_one() -> None:
-    result = await run(Step("a", lambda data: data + 1), 1)
+    result = await run(Step[int, int, object]("a", lambda data: data + 1), 1)
     assert result.output == 2
     assert [(each.name, each.output) for each in result.step_history] == [("a", 2)]
     assert isinstance(result.step_history[0], StepResult)
@@ -465,5 +481,5 @@ async def test_a_leaf_alone_runs_like_a_pipeline_of_one() -> None:
 
 async def test_the_seed_of_a_system_makes_its_ids_repeatable() -> None:
     results = [await run(Step("a", str.upper), "x") for _ in range(2)]
-    assert results[0].run_id == results[1].run_id == f"{random.Random(1).getrandbits(128):032x}"
+    assert results[0].run_id == results[1].run_id == f"{random.Random(1).getrandbits(128):032x}"  # noqa: S311
     assert results[0].spans[0].span_id == results[1].spans[0].span_id

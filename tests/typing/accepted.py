@@ -1,0 +1,146 @@
+"""Pipelines that are right. Checked by mypy and pyright, never run."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import assert_type
+
+import attrs
+
+from flujo_actors import (
+    AnyStep,
+    Pipeline,
+    PipelineResult,
+    RetryPolicy,
+    Run,
+    Step,
+    System,
+    UsageMeter,
+    run_pipeline,
+    step,
+)
+
+
+@attrs.define
+class Notes:
+    lines: list[str]
+
+
+@attrs.define
+class Settings:
+    folder: str
+
+
+async def parse(text: str) -> int:
+    return int(text)
+
+
+def double(number: int) -> int:
+    return number * 2
+
+
+async def show(number: float) -> str:
+    return str(number)
+
+
+async def note(number: int, *, context: Notes) -> int:
+    context.lines.append(str(number))
+    return number
+
+
+async def charge(number: int, *, usage: UsageMeter) -> int:
+    usage.charge(cost_usd=0.1)
+    return number
+
+
+async def everything(number: int, *, context: Notes, resources: Settings, usage: UsageMeter) -> str:
+    return f"{number} {context} {resources} {usage}"
+
+
+def note_at_once(number: int, *, context: Notes) -> str:
+    return f"{number} {context}"
+
+
+class Parser:
+    async def run(self, text: str) -> int:
+        return int(text)
+
+
+class Doubler:
+    def __call__(self, number: int) -> int:
+        return number * 2
+
+
+@step
+async def decorated(number: int) -> str:
+    return str(number)
+
+
+@step(name="other", timeout=2.0, retry=RetryPolicy(max_attempts=3))
+async def decorated_with_options(number: int, *, context: Notes) -> str:
+    return f"{number} {context}"
+
+
+def gives_an_awaitable(number: int) -> Awaitable[str]:
+    return show(number)
+
+
+# What the parts of a step are is inferred from the agent, async or not.
+assert_type(Step("parse", parse), Step[str, int, object])
+assert_type(Step("double", double), Step[int, int, object])
+assert_type(Step("note", note), Step[int, int, Notes])
+assert_type(Step("charge", charge), Step[int, int, object])
+assert_type(Step("everything", everything), Step[int, str, Notes])
+assert_type(Step("note", note_at_once), Step[int, str, Notes])
+assert_type(Step("parser", Parser()), Step[str, int, object])
+assert_type(Step("doubler", Doubler()), Step[int, int, object])
+assert_type(Step("bound", Parser().run), Step[str, int, object])
+assert_type(Step("awaitable", gives_an_awaitable), Step[int, str, object])
+assert_type(decorated, Step[int, str, object])
+assert_type(decorated_with_options, Step[int, str, Notes])
+assert_type(Step("timed", parse, timeout=2.0, retry=RetryPolicy()), Step[str, int, object])
+
+# A chain takes what its first step takes and gives what its last one gives.
+chain = Step("parse", parse) >> Step("double", double) >> Step("show", show)
+assert_type(chain, Pipeline[str, str, object])
+assert_type(chain.named("mine"), Pipeline[str, str, object])
+
+# The context is what the steps that declare one ask for, wherever they stand in the chain.
+noting = Step("parse", parse) >> Step("note", note) >> Step("double", double)
+assert_type(noting, Pipeline[str, int, Notes])
+noting_first = Step("note", note) >> Step("double", double)
+noting_last = Step("parse", parse) >> Step("everything", everything)
+assert_type(noting_last, Pipeline[str, str, Notes])
+
+
+# A step that takes a wider type fits behind one that gives a narrower one.
+def wider(number: object) -> bool:
+    return bool(number)
+
+
+assert_type(Step("double", double) >> Step("wider", wider), Pipeline[int, bool, object])
+
+# Any step is an `AnyStep`.
+steps: list[AnyStep] = [chain, noting, decorated]
+built: Pipeline[str, str, Notes] = Pipeline("built", steps)
+
+
+async def runs(system: System) -> None:
+    """A run's result is of the types of its pipeline."""
+    result = await system.run(chain, "1")
+    assert_type(result, PipelineResult[str, None])
+    assert_type(result.unwrap(), str)
+    assert_type(result.output, str | None)
+    with_context = await system.run(noting, "1", context=Notes([]))
+    assert_type(with_context.context, Notes)
+    assert_type(with_context.unwrap(), int)
+    handle = await system.start(chain, "1", resources=object())
+    assert_type(handle, Run[str, None])
+    assert_type(await handle.wait(), PipelineResult[str, None])
+    assert_type(run_pipeline(chain, "1").unwrap(), str)
+    assert_type(run_pipeline(noting, "1", context=Notes([])).context, Notes)
+
+
+def composes(make: Callable[[int], Step[int, int, object]]) -> Pipeline[int, int, object]:
+    """Steps can be made by functions."""
+    return make(1) >> make(2)
