@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
@@ -85,8 +86,9 @@ class Run(Generic[OutputT, ContextT]):
         if self._ended.is_set():
             send.close()
         else:
-            self._watchers.append(Watcher(send))
-            self._environment.watchers.append(self._watchers[-1].tell)
+            watcher = Watcher(send, self._environment.watchers)
+            self._watchers.append(watcher)
+            self._environment.watchers.append(watcher.tell)
         return receive
 
     async def execute(self) -> PipelineResult[OutputT, ContextT]:
@@ -148,8 +150,9 @@ class Run(Generic[OutputT, ContextT]):
 class Watcher:
     """Sends one reader the events that it has room for."""
 
-    def __init__(self, send: trio.MemorySendChannel[RunEvent]) -> None:
+    def __init__(self, send: trio.MemorySendChannel[RunEvent], watchers: list[Callable[[RunEvent], None]]) -> None:
         self._send = send
+        self._watchers = watchers
         self._missed = 0
 
     def tell(self, event: RunEvent) -> None:
@@ -173,8 +176,11 @@ class Watcher:
             self._missed = 0
 
     def _send_if_read(self, event: RunEvent) -> None:
-        with suppress(trio.BrokenResourceError):  # the reader has gone
+        try:
             self._send.send_nowait(event)
+        except trio.BrokenResourceError:  # the reader has gone
+            with suppress(ValueError):  # it was found out before
+                self._watchers.remove(self.tell)
 
 
 def _abort_of(error: BaseException) -> tuple[SpanStatus, str]:

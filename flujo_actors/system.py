@@ -161,6 +161,7 @@ async def open_system(
 async def _open(
     storage: StorageActor | None, registry: ActorRegistry, randomness: random.Random
 ) -> AsyncGenerator[System, None]:
+    await trio.lowlevel.checkpoint()
     async with open_inner_nursery() as nursery:
         system = System(nursery, storage, registry, randomness)
         try:

@@ -106,12 +106,8 @@ class StorageActor(Actor[StorageMessage]):
         super().stop()
 
     async def begin_run(self, run: RunRecord) -> None:
-        """Record that a run begins. A checkpoint; waits while the mailbox is full.
-
-        It is written without delay: a process that dies soon after should be found to have died in a run.
-        """
+        """Record that a run begins. A checkpoint; waits while the mailbox is full."""
         await self.mailbox.put(RunStarted(run))
-        self._hurry.set()
 
     def record_nowait(self, run_id: str, span: Span) -> None:
         """Take a span at once, or raise `trio.WouldBlock`."""

@@ -2,6 +2,11 @@
 
 A supervising actor and the root of a run both keep their children in a `Children`. It applies the child's own
 policy, retry and time; what a settled child means for the supervisor is the supervisor's business.
+
+Children run in one of two ways, which one supervisor does not mix. `run` is for one after another: each is alone in
+the nursery, so it borrows the nursery's cancel scope for its own, and to cancel it is to end the supervisor's waiting
+too (`Supervisor.perform` goes on from there). `spawn`, `next_settled` and `settle` are for children side by side: each
+has a cancel scope of its own. Why it is done: docs/explanation/cancellation.md.
 """
 
 from __future__ import annotations
@@ -45,6 +50,7 @@ class Children:
         "_reports",
         "_retries",
         "_supervisor",
+        "cancel_reason",
         "history",
         "stopped",
     )
@@ -82,6 +88,8 @@ class Children:
         """The results of the settled children, in the order in which they settled."""
         self.stopped: list[str] = []
         """The paths of the leaves that were cancelled with the supervisor."""
+        self.cancel_reason: str | None = None
+        """Why a child that ran alone was cancelled, once `settle_abandoned` has found that it was."""
 
     async def run(
         self, name: str, step: AnyStep, data: Any, attributes: Mapping[str, Any] = NO_ATTRIBUTES
@@ -188,6 +196,7 @@ class Children:
             actor = self._actors.get(report.child)
             if actor is None:
                 continue
+            self.cancel_reason = actor.cancel_reason
             result, span = self._conclude(actor, report if self._concurrent else self.adopt(actor, report))
             if type(report) is Cancelled and result.failure is not None:
                 self.stopped.extend(result.failure.running)

@@ -71,7 +71,7 @@ class RunEnvironment:
 
     def publish(self, event: RunEvent) -> None:
         """Tell the watchers. Callers make the event only when there are any."""
-        for watch in self.watchers:
+        for watch in tuple(self.watchers):
             watch(event)
 
     def charge_for(self, output: object, meter: UsageMeter) -> None:

@@ -11,7 +11,7 @@ from flujo_actors.errors import FlujoError
 from flujo_actors.steps import AnyStep
 
 ActorType: TypeAlias = Callable[..., Any]
-"""A class of step actors (`StepActor`), called with the step, its place and the run's environment."""
+"""A class of step actors, derived from `StepActor` (which this module, standing below it, cannot name)."""
 
 
 @attrs.define(eq=False, slots=False)

@@ -58,12 +58,18 @@ class Supervisor(StepActor[StepT]):
             raise_sole(group)
         # The nursery's scope was cancelled, which is the scope of a child that was running alone in it.
         children.settle_abandoned()  # type: ignore[unreachable] # a nursery does swallow the cancellation of its scope
-        return self.only_child_cancelled(children.history[-1])
+        reason = children.cancel_reason or "its only child was cancelled"
+        return self.only_child_cancelled(children.history[-1], reason)
 
-    def only_child_cancelled(self, result: StepResult) -> StepResult:
-        """What it means that a child was cancelled while `supervise` did nothing but `children.run` it."""
+    def only_child_cancelled(self, result: StepResult, reason: str) -> StepResult:
+        """What it means that a child was cancelled while `supervise` did nothing but `children.run` it.
+
+        Args:
+            result: the child's. It is a success when the child completed in spite of being cancelled.
+            reason: why it was cancelled.
+        """
         failure = result.failure or cancelled_failure(
-            "while it was ending", step=self.place.path, attempt=self.message.attempt, running=()
+            reason, step=self.place.path, attempt=self.message.attempt, running=()
         )
         return self.failed(failure)
 

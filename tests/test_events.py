@@ -137,3 +137,19 @@ async def test_events_end_when_the_run_is_cancelled() -> None:
             run.cancel("enough")
             seen = [event async for event in events]
     assert [event.status for event in seen if isinstance(event, StepEnded)] == [SpanStatus.CANCELLED] * 2
+
+
+async def test_a_reader_that_leaves_after_it_missed_events_does_not_disturb_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run_module, "EVENT_BUFFER", 2)
+    channels: list[trio.MemoryReceiveChannel[RunEvent]] = []
+
+    async def leave(data: int) -> int:
+        channels[0].close()
+        return data
+
+    async with open_system() as system:
+        run = await system.start(chain(3) >> Step("leave", leave) >> chain(3), 1)
+        channels.append(run.events())
+        assert (await run.wait()).success

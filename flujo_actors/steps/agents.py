@@ -118,8 +118,8 @@ def inspect_agent(agent: object) -> AgentCall:
 
 def agent_name(agent: object) -> str:
     """A name for a step, taken from its agent."""
-    name = getattr(agent, "__name__", None)
-    return name if isinstance(name, str) and name != "<lambda>" else type(agent).__name__
+    name = getattr(agent, "__name__", type(agent).__name__)
+    return "lambda" if name == "<lambda>" else str(name)
 
 
 def _callable_of(agent: object) -> Callable[..., Any]:

@@ -18,7 +18,7 @@ from typing_extensions import TypeVar
 from flujo_actors.errors import Problem, StepDefinitionError
 from flujo_actors.steps.annotations import contradiction
 from flujo_actors.steps.mermaid import draw
-from flujo_actors.steps.retry import RetryPolicy
+from flujo_actors.steps.retry import RetryPolicy, as_seconds
 
 InputT_contra = TypeVar("InputT_contra", contravariant=True, default=Any)
 OutputT_co = TypeVar("OutputT_co", covariant=True, default=Any)
@@ -47,7 +47,7 @@ def _check_name(step: AnyStep, attribute: attrs.Attribute[Any], name: object) ->
 def _check_timeout(step: AnyStep, attribute: attrs.Attribute[Any], seconds: object) -> None:
     if seconds is None:
         return
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+    if not isinstance(seconds, float) or not 0 < seconds < math.inf:
         raise StepDefinitionError(step.name, f"timeout is a number of seconds above 0, or None, got {seconds!r}")
 
 
@@ -74,7 +74,7 @@ class BaseStep(Generic[InputT_contra, OutputT_co, ContextT_contra]):
         default=attrs.Factory(_default_retry, takes_self=True), kw_only=True, validator=_check_retry
     )
     """When a failure is tried again. A leaf is tried twice by default, a composite once."""
-    timeout: float | None = attrs.field(default=None, kw_only=True, validator=_check_timeout)
+    timeout: float | None = attrs.field(default=None, kw_only=True, converter=as_seconds, validator=_check_timeout)
     """Seconds that one attempt may take, everything inside included."""
 
     default_retry: ClassVar[RetryPolicy] = RetryPolicy(max_attempts=1)
@@ -231,5 +231,6 @@ def distinct_names(names: Iterable[str]) -> Iterator[str]:
 
 def _links(step: AnyStep) -> tuple[AnyStep, ...]:
     """What a step adds to a chain: itself, or its parts when `>>` made it and nobody named or tuned it."""
-    dissolves = isinstance(step, Pipeline) and step == Pipeline(UNNAMED, step.steps)
-    return step.steps if isinstance(step, Pipeline) and dissolves else (step,)
+    if type(step) is Pipeline and attrs.evolve(step, steps=()) == Pipeline(UNNAMED, ()):
+        return step.steps
+    return (step,)

@@ -18,6 +18,11 @@ def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def as_seconds(value: Any) -> Any:
+    """A number as a float, so that texts say `2.0 s` however it was given; the validators refuse the rest."""
+    return float(value) if _is_number(value) else value
+
+
 def _seconds(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not (_is_number(value) and 0 <= value < math.inf):
         raise ValueError(f"RetryPolicy: {attribute.name} must be 0 seconds or more, got {value!r}")
@@ -59,13 +64,13 @@ class RetryPolicy:
     """Attempts in all, the first one included."""
     on: frozenset[FailureDomain] = attrs.field(default=RETRYABLE_DOMAINS, converter=_as_domains, validator=_domains)
     """The failure domains that are tried again."""
-    backoff: float = attrs.field(default=0.0, validator=_seconds)
+    backoff: float = attrs.field(default=0.0, converter=as_seconds, validator=_seconds)
     """Seconds to wait before the second attempt; doubled before each later one."""
-    max_backoff: float | None = attrs.field(default=None, validator=_seconds)
+    max_backoff: float | None = attrs.field(default=None, converter=as_seconds, validator=_seconds)
     """No wait is longer than this many seconds."""
     jitter: float = attrs.field(default=0.0, validator=_fraction)
     """Each wait is shortened at random by up to this fraction of it, so that many callers spread out."""
-    total_timeout: float | None = attrs.field(default=None, validator=_seconds)
+    total_timeout: float | None = attrs.field(default=None, converter=as_seconds, validator=_seconds)
     """Seconds that all attempts may take together, waits included."""
     retry_if: Callable[[Failure], bool] | None = None
     """Asked last, with the failure: whether to try again."""
