@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test lint types check benchmark clean
+.PHONY: demo test lint types check benchmark fuzz clean
 
 demo: $(READY)
 	$(BIN)/python -m flujo_actors demo documents docs --db build/demo.db --trace
@@ -25,6 +25,11 @@ check: lint types test
 
 benchmark: $(READY)
 	$(BIN)/python benchmarks/step_overhead.py
+	$(BIN)/python benchmarks/context_merging.py
+
+# Until interrupted: new examples for the laws of contexts.
+fuzz: $(READY)
+	$(BIN)/python tests/context/fuzz.py
 
 # An environment that works is kept: `venv` over one of another Python leaves a mixture of both.
 $(READY): pyproject.toml hatch_build.py

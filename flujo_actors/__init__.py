@@ -10,58 +10,65 @@ The layers, imports run downward only:
 """
 
 from flujo_actors._version import __version__
-
-# What is raised
+from flujo_actors.context import ContextList, ContextMap, Log, MergeStrategy, Origin, context
 from flujo_actors.errors import (
     ActorStoppedError,
     ContextError,
     FlujoError,
     InvalidPipelineError,
+    MergeConflictError,
     Problem,
     RunFailedError,
     StepDefinitionError,
     StorageError,
 )
-
-# What comes back
 from flujo_actors.failures import Failure, FailureDomain
 from flujo_actors.results import PipelineResult, StepResult
-
-# Running it
 from flujo_actors.run import Run
 from flujo_actors.spans import Span, SpanStatus
-
-# Describing a pipeline
 from flujo_actors.steps import AnyStep, BaseStep, Pipeline, RetryPolicy, Step, step
 from flujo_actors.system import System, open_system, run_pipeline
 from flujo_actors.usage import Usage, UsageMeter
 
-__all__ = [
-    "ActorStoppedError",
+__all__ = [  # noqa: RUF022 - grouped by what they are for
+    # Describing a pipeline
     "AnyStep",
     "BaseStep",
-    "ContextError",
-    "Failure",
-    "FailureDomain",
-    "FlujoError",
-    "InvalidPipelineError",
     "Pipeline",
-    "PipelineResult",
-    "Problem",
     "RetryPolicy",
-    "Run",
-    "RunFailedError",
-    "Span",
-    "SpanStatus",
     "Step",
-    "StepDefinitionError",
-    "StepResult",
-    "StorageError",
+    "step",
+    # The context of a run
+    "ContextList",
+    "ContextMap",
+    "Log",
+    "MergeStrategy",
+    "Origin",
+    "context",
+    # Running it
+    "Run",
     "System",
-    "Usage",
-    "UsageMeter",
-    "__version__",
     "open_system",
     "run_pipeline",
-    "step",
+    # What comes back
+    "Failure",
+    "FailureDomain",
+    "PipelineResult",
+    "Span",
+    "SpanStatus",
+    "StepResult",
+    "Usage",
+    "UsageMeter",
+    # What is raised
+    "ActorStoppedError",
+    "ContextError",
+    "FlujoError",
+    "InvalidPipelineError",
+    "MergeConflictError",
+    "Problem",
+    "RunFailedError",
+    "StepDefinitionError",
+    "StorageError",
+    # The version
+    "__version__",
 ]

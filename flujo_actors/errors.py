@@ -81,6 +81,46 @@ class ContextError(FlujoError):
         return f"The context {where} {self.problem}"
 
 
+@attrs.frozen
+class MergeConflict:
+    """One path of a context that two branches changed, each in its own way."""
+
+    path: str
+    """Where, as it would be written in Python."""
+    branches: tuple[str, str]
+    """Who changed it, in declared order."""
+    origins: tuple[str | None, str | None]
+    """The steps that did, as text, where the branches were handed up with their origins."""
+    values: tuple[str, str]
+    """What each made of it, shortened."""
+    base: str
+    """What it was when they forked, shortened."""
+    remedy: str
+    """What would make them agree."""
+
+    def __str__(self) -> str:
+        one, other = (
+            f"{branch!r}{f' ({origin})' if origin else ''} {value}"
+            for branch, origin, value in zip(self.branches, self.origins, self.values, strict=True)
+        )
+        first, second = self.branches
+        return (
+            f"Merge conflict for key '{self.path}': branches '{first}' and '{second}' both changed it: "
+            f"{one}, {other}; it was {self.base}. {self.remedy}"
+        )
+
+
+@attrs.define(eq=False, slots=False)
+class MergeConflictError(FlujoError):
+    """Branches changed the same paths of a context differently. Nothing was merged."""
+
+    conflicts: tuple[MergeConflict, ...]
+    """All of them, in the order in which the branches were declared. At least one."""
+
+    def __str__(self) -> str:
+        return "\n".join(str(conflict) for conflict in self.conflicts)
+
+
 @attrs.define(eq=False, slots=False)
 class ActorStoppedError(FlujoError):
     """A message was sent to an actor that has stopped, or stopped before it could take the message."""

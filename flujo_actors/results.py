@@ -9,6 +9,7 @@ from typing import Any, Generic
 import attrs
 from typing_extensions import TypeVar
 
+from flujo_actors.context import ContextBranch, Origin
 from flujo_actors.errors import RunFailedError
 from flujo_actors.failures import Failure
 from flujo_actors.spans import Span, SpanStatus, build_trace
@@ -38,12 +39,19 @@ class StepResult:
     """The failure as one sentence; `None` on success."""
     failure: Failure | None = None
     """The failure as data; `None` on success."""
-    branch_context: Any = None
-    """The context as this step left it, `None` in a run without one."""
     step_history: tuple[StepResult, ...] = ()
     """The results of the children, in order; of every attempt when there were several."""
     metadata: Mapping[str, Any] = attrs.Factory(dict[str, Any])
     """What else the kind of step has to say."""
+    _branch: ContextBranch | None = attrs.field(default=None, eq=False, repr=False, alias="branch")
+
+    @property
+    def branch_context(self) -> Any:
+        """The context as this step left it; `None` in a run without one. Made when it is asked for, and then yours.
+
+        A leaf that failed left nothing: it is the context that its last attempt was given.
+        """
+        return None if self._branch is None else self._branch.snapshot()
 
 
 @attrs.frozen(slots=False)
@@ -70,6 +78,7 @@ class PipelineResult(Generic[OutputT, ContextT]):
     """The spans of the run in the order in which they ended, the root last."""
     warnings: tuple[str, ...] = ()
     """What the user should know about the run itself, for instance that part of its trace could not be stored."""
+    _branch: ContextBranch | None = attrs.field(default=None, eq=False, repr=False, alias="branch")
 
     @property
     def success(self) -> bool:
@@ -82,6 +91,20 @@ class PipelineResult(Generic[OutputT, ContextT]):
         tree = build_trace(self.spans)
         assert tree is not None, "a run always ends with its root span"  # noqa: S101 - an invariant
         return tree
+
+    def blame(self, path: str) -> Origin | None:
+        """Which step wrote the value that a path of `context` has.
+
+        Args:
+            path: as in Python, without the context itself: `a.b['k'][3]`.
+
+        Returns:
+            The step, its attempt, iteration and branch; `None` for what the context had from the beginning.
+
+        Raises:
+            ValueError: it is no such path.
+        """
+        return None if self._branch is None else self._branch.blame(path)
 
     def unwrap(self) -> OutputT:
         """The output of a run that completed.

@@ -117,13 +117,14 @@ class Run(Generic[OutputT, ContextT]):
             run_id=self.run_id,
             status=status,
             output=step_result.output,
-            context=self._root.context,
+            context=self._root.branch.publish(),
             step_history=step_result.step_history,
             total_cost_usd=self._root.meter.cost_usd,
             total_tokens=self._root.meter.total_tokens,
             failure=failure,
             spans=tuple(self._environment.spans),
-            warnings=warnings,
+            warnings=(*map(str, self._root.branch.advice), *warnings),
+            branch=self._root.branch,
         )
 
     async def _store_end(self, status: SpanStatus, error: str | None) -> tuple[str, ...]:

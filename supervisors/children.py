@@ -18,8 +18,8 @@ from typing import Any, Final
 import attrs
 import trio
 
-from flujo_actors.context import ContextBranch
-from flujo_actors.errors import ContextError
+from flujo_actors.context import ContextBranch, Origin
+from flujo_actors.errors import ContextError, MergeConflictError
 from flujo_actors.events import AttemptFailed, StepEnded, StepStarted
 from flujo_actors.failures import Failure, agent_failure, context_failure
 from flujo_actors.mailbox import Mailbox
@@ -241,11 +241,24 @@ class Children:
         if type(report) is not Completed and not actor.step.children:
             return report
         try:
-            self._branch.adopt(actor.message.branch)
-        except ContextError as error:
+            self._branch.adopt(actor.message.branch, self._origin(actor))
+        except (ContextError, MergeConflictError) as error:
             failure = context_failure(error, step=actor.place.path, attempt=actor.message.attempt)
             return Failed(report.child, _failed_with(report.result, failure))
         return report
+
+    def _origin(self, actor: StepActor[Any]) -> Origin | None:
+        """Who wrote what the actor leaves in the context, for blame."""
+        if not self._branch.keeps_writes:
+            return None
+        attributes = actor.place.attributes
+        return Origin(
+            self._environment.run_id,
+            actor.place.path,
+            attributes.get("iteration"),
+            attributes.get("branch"),
+            actor.message.attempt,
+        )
 
     def _conclude(self, actor: StepActor[Any], report: Report) -> tuple[StepResult, Span]:
         environment, result = self._environment, report.result
@@ -253,6 +266,7 @@ class Children:
         if retries is not None:
             retries.add(actor, report, environment.clock)
             result = attrs.evolve(result, step_history=retries.history)
+        actor.message.branch.release()
         span = span_of(actor.step.kind, actor.place, report, retries, environment.clock)
         del self._actors[report.child]
         self.history.append(result)

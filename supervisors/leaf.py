@@ -38,12 +38,14 @@ class LeafActor(StepActor[LeafStep]):
         return self.completed(output)
 
     def _injections(self) -> dict[str, Any]:
-        available = {
-            "context": self.branch.context,
-            "resources": self.environment.resources,
-            "usage": self.place.meter,
-        }
-        return {name: available[name] for name in self.step.call.injected}
+        declared, injections = self.step.call.injected, dict[str, Any]()
+        if "context" in declared:
+            injections["context"] = self.branch.context
+        if "usage" in declared:
+            injections["usage"] = self.place.meter
+        if "resources" in declared:
+            injections["resources"] = self.environment.resources
+        return injections
 
     def _agent_failure(self, error: Exception) -> Failure:
         return agent_failure(error, step=self.place.path, attempt=self.message.attempt)

@@ -60,9 +60,9 @@ class RootSupervisor:
             self._children.cancel_all(reason)
 
     @property
-    def context(self) -> Any:
+    def branch(self) -> ContextBranch:
         """The context as the run has left it so far."""
-        return self._branch.publish()
+        return self._branch
 
     @property
     def result(self) -> StepResult | None:

@@ -127,9 +127,9 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
             place.meter.total_tokens,
             None,
             None,
-            self.branch.context,
             self.history(),
             metadata or {},
+            self.branch,
         )
 
     def failed(self, failure: Failure, *, output: Any = None, metadata: Mapping[str, Any] | None = None) -> StepResult:

@@ -1,9 +1,64 @@
 """Contexts: every running step has its own branch of one typed object, and what it changed is merged back.
 
-The package knows nothing of actors. A `ContextBranch` wraps the user's object; `fork` gives a child an isolated
-branch, `adopt` takes a child's writes in when the child has succeeded.
+The package knows nothing of actors and steps, and could be used alone. From the outside in:
+
+- `branch`: `open_branch`, `ContextBranch` (fork, adopt, delta, blame), `merge`.
+- `collections`, `declare`, `rules`, `strategies`: what a user declares.
+- `thaw`, `freeze`, `lazy`, `quick`, `resets`: from the sealed state to live objects and back; `nodes`, `state`,
+  `tables`, `shapes`, `atoms`, `opaque`: what the sealed state is made of.
+- `changes`, `application`, `combine`, `merge`, `validation`: three-way merge. `blame`, `delta`, `paths`, `advice`.
+
+How it works and why: docs/explanation/contexts.md.
 """
 
-from flujo_actors.context.branch import ContextBranch, open_branch
+from flujo_actors.context.advice import Advice
+from flujo_actors.context.blame import Origin
+from flujo_actors.context.branch import ContextBranch, merge, open_branch
+from flujo_actors.context.collections import ContextList, ContextMap, Log, plain
+from flujo_actors.context.convert import configure_converter
+from flujo_actors.context.declare import context
+from flujo_actors.context.delta import Delta, Step, apply_delta
+from flujo_actors.context.rules import (
+    Concatenate,
+    Last,
+    Max,
+    MergeBy,
+    MergeRule,
+    Min,
+    Shared,
+    Sum,
+    Union,
+    merged_by,
+)
+from flujo_actors.context.strategies import MergeStrategy
 
-__all__ = ["ContextBranch", "open_branch"]
+__all__ = [  # noqa: RUF022 - grouped by what they are for
+    # Branches
+    "ContextBranch",
+    "MergeStrategy",
+    "Origin",
+    "merge",
+    "open_branch",
+    # Declarations
+    "Concatenate",
+    "ContextList",
+    "ContextMap",
+    "Last",
+    "Log",
+    "Max",
+    "MergeBy",
+    "MergeRule",
+    "Min",
+    "Shared",
+    "Sum",
+    "Union",
+    "context",
+    "merged_by",
+    # Data
+    "Advice",
+    "Delta",
+    "Step",
+    "apply_delta",
+    "configure_converter",
+    "plain",
+]

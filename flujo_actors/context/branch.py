@@ -1,41 +1,255 @@
-"""Branches of a context, isolated by copying."""
+"""Branches of a context: fork, hand up, merge."""
+
+# The user's values pass through here, and their types are unknown on purpose.
+# pyright: reportUnknownArgumentType=false
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final
 
-import attrs
-
+from flujo_actors.context.advice import Advice, Run
+from flujo_actors.context.blame import Origin, Writing, find_origin, signed
+from flujo_actors.context.changes import is_same_state
+from flujo_actors.context.delta import Delta, delta_between
+from flujo_actors.context.freeze import Freezer
+from flujo_actors.context.lazy import instance_dict, rebase, swap_instance_dict
+from flujo_actors.context.merge import Contribution, merge_states
+from flujo_actors.context.nodes import DictNode, RecordNode
+from flujo_actors.context.paths import parse_path
+from flujo_actors.context.quick import atomic_changes, sealed_atoms
+from flujo_actors.context.shapes import shape_of
+from flujo_actors.context.state import State
+from flujo_actors.context.strategies import MergeStrategy
+from flujo_actors.context.thaw import Thawer, publish
 from flujo_actors.errors import ContextError
+
+_set_attribute: Final = object.__setattr__
+_NOTHING_ALIASED: Final[frozenset[str]] = frozenset()
+_ROOT: Final = ""
+"""Among the aliased fields: some field leads back to the context itself, which any write changes."""
 
 
 class ContextBranch:
-    """One running step's own view of the context."""
+    """One running step's own view of the context.
 
-    __slots__ = ("context",)
+    A branch is one thread's. What a thread that was given up goes on writing stays in its branch.
+    """
 
-    def __init__(self, context: Any) -> None:
-        self.context = context
-        """The object that the step's code reads and changes."""
+    __slots__ = ("_base", "_live", "_state", "_thawer")
+
+    keeps_writes: ClassVar[bool] = True
+    """Whether there is a context to write to."""
+
+    _base: State
+    """The state when it was forked."""
+    _state: State
+    """The state when it was last sealed."""
+    _live: Any
+    """What the code of the step reads and changes, once it has asked for it."""
+    _thawer: Thawer
+
+    def __init__(self, state: State) -> None:
+        self._base = self._state = state
+        self._live = None
+
+    @property
+    def context(self) -> Any:
+        """The object that the step's code reads and changes. Ask again after another branch was handed up."""
+        live = self._live
+        if live is None:
+            state = self._state
+            self._thawer = Thawer(state.root, state.aliased, state.run)
+            self._live = live = self._thawer.thaw_root()
+        return live
+
+    @property
+    def advice(self) -> list[Advice]:
+        """What the run should be told about its context; the same for all branches of the run."""
+        return self._state.run.advice
+
+    def release(self) -> None:
+        """Let go of the object that the step's code had: what is written to it from here on reaches nobody.
+
+        What was written since the branch was last handed up, merged or forked from is gone.
+        """
+        self._live = None
 
     def fork(self) -> ContextBranch:
         """An isolated branch: nothing done in it is seen here, nor the other way round."""
-        return ContextBranch(_isolated_copy(self.context))
+        if self._live is not None:
+            self._seal(taking=False)
+        return ContextBranch(self._state)
 
-    def adopt(self, child: ContextBranch) -> None:
-        """Take in all that a fork of this branch changed. The fork's own object stays the child's alone.
+    def snapshot(self) -> Any:
+        """The context as it is now, as an object of its own that nothing else reaches. Costs what was touched."""
+        return self.fork().context
+
+    def publish(self) -> Any:
+        """The context as an object of the user's own class with plain containers. Costs what the context weighs."""
+        self._seal(taking=False)
+        return publish(self._state.root)
+
+    def adopt(self, child: ContextBranch, origin: Origin | None = None) -> None:
+        """Take in all that a fork of this branch changed. Its code must have ended.
+
+        Objects of this branch's context that were read before belong to nobody from here on.
+
+        Args:
+            child: the fork.
+            origin: who wrote what it changed, for `blame`.
 
         Raises:
             ContextError: the child left something that cannot be isolated. This branch is unchanged.
+            MergeConflictError: this branch has changed the same paths since the fork. It is unchanged.
         """
-        self.context = _isolated_copy(child.context)
+        child._seal(taking=True, origin=origin)
+        if self._live is not None:
+            self._seal(taking=False)
+        base, state = child._base, child._state
+        if state is base:
+            return
+        if self._state is base:
+            writing = state.writings
+            if (
+                not isinstance(writing, Writing)
+                or writing.previous is not base.writings
+                or writing.origin is not origin
+            ):
+                state = child._state = _signed(state, base, origin)
+            if isinstance(state.writings, Writing):
+                state.run.memory.keep(state.writings)
+            self._advance(state)
+        else:
+            ours = Contribution("this branch", self._state)
+            theirs = Contribution("the adopted branch", state, origin)
+            self._advance(merge_states(base, (ours, theirs), MergeStrategy.CONTEXT_UPDATE, None))
+        child._base = state
 
-    def publish(self) -> Any:
-        """The context as an object of the user's own class that nothing here keeps a hold on."""
-        return _isolated_copy(self.context)
+    def delta(self) -> Delta:
+        """What this branch has changed since it was forked, as data."""
+        self._seal(taking=False)
+        return delta_between(self._base.root, self._state.root)
+
+    def blame(self, path: str) -> Origin | None:
+        """Who wrote the value that a path has; `None` for what the context had from the beginning.
+
+        Args:
+            path: as in Python: `a.b['k'][3]`.
+
+        Raises:
+            ValueError: it is not such a path.
+        """
+        self._seal(taking=False)
+        return find_origin(self._state.writings, parse_path(path))
+
+    def _seal(self, *, taking: bool, origin: Origin | None = None) -> None:
+        live, state = self._live, self._state
+        if live is None or _is_untouched(live, state.root):
+            return
+        if not state.aliased:
+            quick = sealed_atoms(live, state.root)
+            if quick is not None:
+                self._take_atoms(live, quick, origin)
+                return
+        if _ROOT in state.aliased and isinstance(state.root, RecordNode):
+            self._thawer.fill_aliased(live)
+        successor = Thawer(state.root, state.aliased, state.run) if taking else None
+        touched = _names_touched(live, state.root)
+        freezer = Freezer(self._thawer, successor, taking=taking)
+        root = freezer.seal(live)
+        if not taking and freezer.tangled and is_same_state(state.root, root):
+            return  # a cycle is sealed as a new one each time, also when nothing in it was changed
+        freezer.finish()
+        if root is not state.root:
+            state = self._state = _sealed(state, root, freezer, touched, origin)
+        used = successor if successor is not None else self._thawer
+        used.root, used.aliased = root, state.aliased
+        self._thawer = used
+        if taking and isinstance(root, DictNode):
+            self._live = None
+
+    def _adopt_alone(self, child: ContextBranch, origin: Origin | None) -> bool:
+        """Hand up the only branch of a merge, if nothing was written beside it; no comparison is needed."""
+        self._seal(taking=False)
+        is_alone = self._state is child._base
+        if is_alone:
+            self.adopt(child, origin)
+        return is_alone
+
+    def _contribution(
+        self, index: int, name: str, origin: Origin | None, whole_fields: tuple[str, ...]
+    ) -> Contribution:
+        state = self._state
+        if self._live is not None and state is self._base and not state.tangled and not whole_fields:
+            changes = atomic_changes(self._live, state.root, index)
+            if changes is not None:
+                return Contribution(name, state, origin, whole_fields, changes)
+        self._seal(taking=True)
+        return Contribution(name, self._state, origin, whole_fields)
+
+    def _take_atoms(self, live: Any, root: RecordNode, origin: Origin | None) -> None:
+        state, thawer = self._state, self._thawer
+        if root is not state.root:
+            writings = Writing(origin, state.root, root, state.writings)
+            self._state = State(root, state.run, tangled=state.tangled, writings=writings, unsettled=state.unsettled)
+            thawer.release(live)
+            thawer.bind(live, root)
+            thawer.root = root
+            _set_attribute(live, "flujo_source", root)
+        instance_dict(live).clear()
+
+    def _advance(self, state: State) -> None:
+        state.settle()
+        self._state = state
+        live = self._live
+        if live is None:
+            return
+        if not isinstance(state.root, RecordNode):
+            self._live = None
+            return
+        self._thawer = Thawer(state.root, state.aliased, state.run)
+        swap_instance_dict(live, {})
+        rebase(live, state.root, self._thawer)
+        self._thawer.bind(live, state.root)
+
+
+def _is_untouched(live: Any, root: Any) -> bool:
+    return (
+        isinstance(root, RecordNode)
+        and root.shape.kind != "pydantic"
+        and not instance_dict(live)
+        and live.flujo_source is root
+    )
+
+
+def _names_touched(live: Any, root: Any) -> frozenset[str]:
+    return frozenset(instance_dict(live)) if isinstance(root, RecordNode) else frozenset(live)
+
+
+def _sealed(state: State, root: Any, freezer: Freezer, touched: frozenset[str], origin: Origin | None) -> State:
+    aliased = _NOTHING_ALIASED
+    if state.aliased or freezer.aliased:
+        aliased = (state.aliased - touched) | freezer.aliased
+    return State(
+        root,
+        state.run,
+        aliased=aliased,
+        tangled=state.tangled or freezer.tangled,
+        writings=Writing(origin, state.root, root, state.writings, None, freezer.weight),
+        unsettled=(*state.unsettled, *freezer.versions),
+    )
+
+
+def _signed(state: State, base: State, origin: Origin | None) -> State:
+    return State(
+        state.root,
+        state.run,
+        aliased=state.aliased,
+        tangled=state.tangled,
+        writings=signed(state.writings, base.writings, origin),
+        unsettled=state.unsettled,
+    )
 
 
 class _NoContext(ContextBranch):
@@ -43,83 +257,112 @@ class _NoContext(ContextBranch):
 
     __slots__ = ()
 
+    keeps_writes: ClassVar[bool] = False
+
     def fork(self) -> ContextBranch:
         return self
 
-    def adopt(self, child: ContextBranch) -> None:
+    def adopt(self, child: ContextBranch, origin: Origin | None = None) -> None:
         pass
 
+    def snapshot(self) -> None:
+        return None
 
-NO_CONTEXT: Final = _NoContext(None)
+    def publish(self) -> None:
+        return None
+
+    def delta(self) -> Delta:
+        return Delta(())
+
+    def blame(self, path: str) -> None:
+        return None
+
+    @property
+    def context(self) -> None:
+        return None
 
 
-def open_branch(context: Any) -> ContextBranch:
+def open_branch(context: Any, on_advice: Callable[[Advice], None] | None = None) -> ContextBranch:
     """The first branch of a run. The caller's object is copied, and never changed.
 
     Args:
         context: an attrs or dataclass instance, a pydantic model, a dict, or `None` for no context.
+        on_advice: called once for each field that costs the run more than it needs to.
 
     Raises:
         ContextError: it is none of these, or holds something that cannot be copied.
     """
+    run = Run(on_advice)
     if context is None:
-        return NO_CONTEXT
-    if not _is_supported(context):
-        raise ContextError(
-            path="",
-            problem=f"is {type(context).__name__!r}; pass an attrs or dataclass instance, a pydantic model or a dict",
-        )
-    return ContextBranch(_isolated_copy(context))
+        return _NoContext(State(None, run))
+    _check_kind(context)
+    freezer = Freezer(None, None, taking=False)
+    root = freezer.seal(context)
+    if not isinstance(root, RecordNode | DictNode):
+        # A frozen object of atoms is an atom elsewhere. As a context it has fields.
+        shape = shape_of(type(context))
+        assert shape is not None, "_check_kind has seen to it"  # noqa: S101 - an invariant
+        root = RecordNode(shape, dict(shape.attributes(context)))
+    return ContextBranch(State(root, run, aliased=frozenset(freezer.aliased), tangled=freezer.tangled))
 
 
-def _is_supported(context: object) -> bool:
-    if isinstance(context, dict):
-        return True
-    kind = type(context)
-    return attrs.has(kind) or dataclasses.is_dataclass(kind) or hasattr(kind, "model_fields")
+def _check_kind(context: Any) -> None:
+    shape = None if isinstance(context, type) else shape_of(type(context).__mro__[0])
+    if type(context) is dict or (shape is not None and shape.is_lazy) or hasattr(type(context), "flujo_shape"):
+        return
+    raise ContextError(
+        path="",
+        problem=f"is a {type(context).__name__}; pass an attrs or dataclass instance, a pydantic model or a dict",
+    )
 
 
-def _isolated_copy(context: Any) -> Any:
-    if context is None:
-        return None
-    try:
-        return copy.deepcopy(context)
-    except Exception as error:
-        path, culprit = _find_culprit(context)
-        problem = (
-            f"holds a {type(culprit).__name__}, which cannot be copied for a step ({error}); pass it as `resources`"
-        )
-        raise ContextError(path, problem) from error
+def merge(
+    base: ContextBranch,
+    children: Iterable[tuple[str, ContextBranch, Origin | None]],
+    *,
+    strategy: MergeStrategy | Callable[[Any, Mapping[str, Any]], Any] = MergeStrategy.CONTEXT_UPDATE,
+    field_mapping: Mapping[str, Sequence[str]] | None = None,
+    include_keys: Iterable[str] | None = None,
+) -> None:
+    """Merge branches that were forked from `base` back into it: all of them, or none.
+
+    Args:
+        base: the parent.
+        children: name, branch and writer of each branch that succeeded, in declared order.
+        strategy: how; or a function of (context, {branch: its context}) that changes the context as it sees fit.
+        field_mapping: by branch, fields that are taken from it as they are, before anything is compared.
+        include_keys: the fields that are merged; the others stay as they are in `base`.
+
+    Raises:
+        MergeConflictError: with every conflict. `base` is unchanged.
+        ContextError: something cannot be isolated, or a validator or rule refused. `base` is unchanged.
+    """
+    named = list(children)
+    if isinstance(base, _NoContext) or not named or strategy is MergeStrategy.NO_MERGE:
+        return
+    if not isinstance(strategy, MergeStrategy):
+        _merge_by_function(base, named, strategy)
+        return
+    mapping = field_mapping or {}
+    if len(named) == 1 and not field_mapping and include_keys is None and base._adopt_alone(*named[0][1:]):  # pyright: ignore[reportPrivateUsage]
+        return
+    forked_from = named[0][1]._base  # pyright: ignore[reportPrivateUsage]
+    base._seal(taking=False)  # pyright: ignore[reportPrivateUsage]
+    moved = [] if base._state is forked_from else [Contribution("the parent", base._state)]  # pyright: ignore[reportPrivateUsage]
+    contributions = moved + [
+        child._contribution(index, name, origin, tuple(mapping.get(name, ())))  # pyright: ignore[reportPrivateUsage]
+        for index, (name, child, origin) in enumerate(named, len(moved))
+    ]
+    merged = merge_states(forked_from, contributions, strategy, include_keys)
+    if merged is not forked_from:
+        base._advance(merged)  # pyright: ignore[reportPrivateUsage]
 
 
-def _find_culprit(context: Any) -> tuple[str, Any]:
-    """The deepest value that cannot be copied. Only looked for once copying has failed."""
-    path, value, seen = "", context, {id(context)}
-    while True:
-        for step, part in _parts(value):
-            if id(part) not in seen and not _can_copy(part):
-                seen.add(id(part))
-                path, value = f"{path}{step}", part
-                break
-        else:
-            return path.removeprefix("."), value
-
-
-def _can_copy(value: Any) -> bool:
-    try:
-        copy.deepcopy(value)
-    except Exception:  # noqa: BLE001 - whatever a user's class raises when copied
-        return False
-    return True
-
-
-def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    kind: type[Any] = type(value)
-    if issubclass(kind, dict):
-        yield from ((f"[{key!r}]", part) for key, part in value.items())
-    elif issubclass(kind, list | tuple):
-        yield from ((f"[{index}]", part) for index, part in enumerate(value))
-    elif attrs.has(kind):
-        yield from ((f".{field.name}", getattr(value, field.name)) for field in attrs.fields(kind))
-    elif hasattr(value, "__dict__"):
-        yield from ((f".{name}", part) for name, part in vars(value).items())
+def _merge_by_function(
+    base: ContextBranch,
+    named: Sequence[tuple[str, ContextBranch, Origin | None]],
+    function: Callable[[Any, Mapping[str, Any]], Any],
+) -> None:
+    trial = base.fork()
+    function(trial.context, {name: child.snapshot() for name, child, _ in named})
+    base.adopt(trial)

@@ -77,7 +77,7 @@ class AgentCall:
     """The callable itself, or the agent's `run`."""
     always_async: bool
     """Whether it is an `async def`, so that what it returns need not be looked at."""
-    injected: tuple[str, ...]
+    injected: frozenset[str]
     """Which of `INJECTED` it declares."""
     input_type: Any
     """Its annotation for the input, `Any` where there is none."""
@@ -100,9 +100,11 @@ def inspect_agent(agent: object) -> AgentCall:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
         # Some builtins have no signature to read. They take the input and nothing else.
-        return AgentCall(function, always_async=False, injected=(), input_type=Any, output_type=Any, context_type=None)
+        return AgentCall(
+            function, always_async=False, injected=frozenset(), input_type=Any, output_type=Any, context_type=None
+        )
     bound = _bound_by_name(function)
-    injected = tuple(name for name in INJECTED if name not in bound and _declares(signature, name))
+    injected = frozenset(name for name in INJECTED if name not in bound and _declares(signature, name))
     _check_arguments(agent, signature, injected)
     hints = _hints_of(function)
     first = next(iter(signature.parameters), "")
@@ -151,7 +153,7 @@ def _declares(signature: inspect.Signature, name: str) -> bool:
     return parameter.kind is parameter.KEYWORD_ONLY or next(iter(signature.parameters)) != name
 
 
-def _check_arguments(agent: object, signature: inspect.Signature, injected: tuple[str, ...]) -> None:
+def _check_arguments(agent: object, signature: inspect.Signature, injected: frozenset[str]) -> None:
     try:
         signature.bind(None, **dict.fromkeys(injected))
     except TypeError as error:

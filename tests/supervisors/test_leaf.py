@@ -333,7 +333,7 @@ class TestContext:
         result = await run(Step("a", agent), 1, context=given)
         assert result.context == Notes()
         assert result.context is not given
-        assert result.step_history[0].branch_context == Notes(["tried"])
+        assert result.step_history[0].branch_context == Notes()
 
     async def test_what_cannot_be_kept_in_the_context_is_a_failure_that_is_not_tried_again(self) -> None:
         calls: list[int] = []

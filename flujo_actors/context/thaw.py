@@ -1,0 +1,205 @@
+"""From sealed nodes to live objects: what a branch's code reads and changes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from flujo_actors.context.lazy import fill_all, instance_dict, new_lazy
+from flujo_actors.context.nodes import (
+    DictNode,
+    ListNode,
+    MapNode,
+    Node,
+    OpaqueNode,
+    RecordNode,
+    SequenceNode,
+    SetNode,
+    TupleNode,
+)
+
+if TYPE_CHECKING:
+    from flujo_actors.context.advice import Run
+
+_set_attribute: Final = object.__setattr__
+
+
+class Thawer:
+    """Makes the live objects of one branch; one node gives one object, by whatever path it is reached."""
+
+    __slots__ = ("_eager", "aliased", "copies", "originals", "root", "run")
+
+    def __init__(self, root: Node, aliased: frozenset[str], run: Run | None) -> None:
+        self.root = root
+        """The record whose fields `aliased` names."""
+        self.aliased = aliased
+        """Fields that share an object with another field: filled all together, and all the way down."""
+        self.run = run
+        """Who is told of large copies, if anybody."""
+        self.copies: dict[int, Any] = {}
+        """Live objects by the id of their node; `originals` keeps the nodes."""
+        self.originals: dict[int, Node] = {}
+        """Nodes by the id of their live object; `copies` keeps the objects."""
+        self._eager = False
+
+    def fill(self, lazy: Any, name: str, node: Node) -> Any:
+        """The live value of a field that is read for the first time."""
+        if name in self.aliased and not self._eager and lazy.flujo_source.lineage == self.root.lineage:
+            self.fill_aliased(lazy)
+        value = self.thaw(node)
+        if self.run is not None and isinstance(node, DictNode | ListNode | SetNode):
+            self.run.copied(lazy.__class__, name, len(node.items))
+        # Of two threads that read a field at the same time, both must get the same object.
+        return instance_dict(lazy).setdefault(name, value)
+
+    def fill_aliased(self, lazy: Any) -> None:
+        """Fill all fields of the root that share an object, all the way down."""
+        self._eager = True
+        try:
+            touched, values = instance_dict(lazy), lazy.flujo_source.values
+            for name in sorted(self.aliased):
+                if name not in touched and isinstance(values.get(name), Node):
+                    touched[name] = self.thaw(values[name])
+        finally:
+            self._eager = False
+
+    def thaw(self, node: Node) -> Any:
+        """The live object of a node."""
+        found = self.copies.get(id(node))
+        return found if found is not None else _THAW[type(node)](self, node)
+
+    def part(self, value: Any) -> Any:
+        """The live value of a node or an atom."""
+        return self.thaw(value) if isinstance(value, Node) else value
+
+    def bind(self, live: Any, node: Node) -> Any:
+        """Remember that the live object came from, or went into, this node."""
+        self.copies[id(node)] = live
+        self.originals[id(live)] = node
+        return live
+
+    def release(self, live: Any) -> None:
+        """Forget a live object that is about to get another node."""
+        node = self.originals.pop(id(live), None)
+        if node is not None:
+            self.copies.pop(id(node), None)
+
+    def thaw_root(self) -> Any:
+        """The live object of the whole context."""
+        if isinstance(self.root, RecordNode):
+            return self.thaw(self.root)
+        self._eager = bool(self.aliased)
+        live = self.thaw(self.root)
+        self._eager = False
+        for key, node in cast("DictNode", self.root).items.items():
+            if self.run is not None and isinstance(node, DictNode | ListNode | SetNode):
+                self.run.copied(dict, repr(key), len(node.items))
+        return live
+
+    def _record(self, node: RecordNode) -> Any:
+        if not node.shape.is_lazy:
+            return self._plain(node)
+        lazy = self.bind(new_lazy(node, self), node)
+        if self._eager:
+            fill_all(lazy)
+        return lazy
+
+    def _plain(self, node: RecordNode) -> Any:
+        cls: Any = node.shape.cls
+        live = self.bind(cls.__new__(cls), node)
+        for name, value in node.values.items():
+            _set_attribute(live, name, self.part(value))
+        return live
+
+    def _dict(self, node: DictNode) -> Any:
+        live = self.bind(node.items.copy(), node)
+        if not node.flat:
+            for key, value in node.items.items():
+                if isinstance(value, Node):
+                    live[key] = self.thaw(value)
+        return live
+
+    def _list(self, node: ListNode) -> Any:
+        live = self.bind(node.items.copy(), node)
+        if not node.flat:
+            live[:] = [self.part(value) for value in node.items]
+        return live
+
+    def _set(self, node: SetNode) -> Any:
+        return self.bind(node.items.copy(), node)
+
+    def _tuple(self, node: TupleNode) -> Any:
+        items = [self.part(value) for value in node.items]
+        found = self.copies.get(id(node))  # made meanwhile, if the tuple is part of a cycle
+        return found if found is not None else self.bind(node.build(items), node)
+
+    def _opaque(self, node: OpaqueNode) -> Any:
+        return self.bind(copy.deepcopy(node.value), node)
+
+    def _map(self, node: MapNode) -> Any:
+        from flujo_actors.context.collections import ContextMap  # noqa: PLC0415 - collections thaw their parts
+
+        live = self.bind(ContextMap.over(node, self), node)
+        if self._eager:
+            live.touch_all()
+        return live
+
+    def _sequence(self, node: SequenceNode) -> Any:
+        live = self.bind(node.kind.over(node, self), node)
+        if self._eager:
+            live.touch_all()
+        return live
+
+
+_THAW: Final[dict[type[Node], Callable[[Any, Any], Any]]] = {
+    RecordNode: Thawer._record,  # pyright: ignore[reportPrivateUsage]
+    DictNode: Thawer._dict,  # pyright: ignore[reportPrivateUsage]
+    ListNode: Thawer._list,  # pyright: ignore[reportPrivateUsage]
+    SetNode: Thawer._set,  # pyright: ignore[reportPrivateUsage]
+    TupleNode: Thawer._tuple,  # pyright: ignore[reportPrivateUsage]
+    OpaqueNode: Thawer._opaque,  # pyright: ignore[reportPrivateUsage]
+    MapNode: Thawer._map,  # pyright: ignore[reportPrivateUsage]
+    SequenceNode: Thawer._sequence,  # pyright: ignore[reportPrivateUsage]
+}
+
+
+class Publisher(Thawer):
+    """Makes objects that belong to no branch: the user's own classes, plain containers."""
+
+    __slots__ = ()
+
+    def _record(self, node: RecordNode) -> Any:
+        shape = node.shape
+        cls: Any = shape.cls
+        made = self.bind(cls.__new__(cls), node)
+        shape.fill(made, {name: self.part(value) for name, value in node.values.items()})
+        return made
+
+    def _map(self, node: MapNode) -> Any:
+        made: dict[Any, Any] = self.bind({}, node)
+        made.update((key, self.part(value)) for key, value in node.version.items())
+        return made
+
+    def _sequence(self, node: SequenceNode) -> Any:
+        made: list[Any] = self.bind([], node)
+        made.extend(self.part(value) for value in node.version.items())
+        return made
+
+    def thaw(self, node: Node) -> Any:
+        """The plain object of a node."""
+        found = self.copies.get(id(node))
+        if found is not None:
+            return found
+        own: dict[type[Node], Callable[[Any], Any]] = {
+            RecordNode: self._record,
+            MapNode: self._map,
+            SequenceNode: self._sequence,
+        }
+        make = own.get(type(node))
+        return make(node) if make is not None else _THAW[type(node)](self, node)
+
+
+def publish(node: Any) -> Any:
+    """A plain object for a sealed value, that belongs to the caller."""
+    return Publisher(node, frozenset(), None).thaw(node) if isinstance(node, Node) else node
