@@ -34,7 +34,7 @@ class Notes:
 @dataclasses.dataclass
 class DataNotes:
     seen: int = 0
-    lines: list[str] = dataclasses.field(default_factory=list)
+    lines: list[str] = dataclasses.field(default_factory=list[str])
 
 
 class ModelNotes(pydantic.BaseModel):

@@ -528,7 +528,7 @@ def test_a_worker_that_outlives_its_step_no_longer_reaches_the_context() -> None
 
 @pytest.mark.parametrize("context", [1, "text", [1], Notes, object(), {1, 2}, OrderedDict()])
 def test_an_unsupported_context_is_refused(context: Any) -> None:
-    with pytest.raises(ContextError, match="must be an attrs class, a dataclass, a pydantic model or a dict"):
+    with pytest.raises(ContextError, match="pass an attrs or dataclass instance, a pydantic model or a dict"):
         open_branch(context)
 
 
