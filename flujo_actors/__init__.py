@@ -10,10 +10,11 @@ The layers, imports run downward only:
 """
 
 from flujo_actors._version import __version__
-from flujo_actors.context import ContextList, ContextMap, Log, MergeStrategy, Origin, context
+from flujo_actors.context import ContextList, ContextMap, Log, MergeStrategy, Origin
 from flujo_actors.errors import (
     ActorStoppedError,
     ContextError,
+    DatabaseUnusableError,
     FlujoError,
     InvalidPipelineError,
     MergeConflictError,
@@ -21,10 +22,11 @@ from flujo_actors.errors import (
     RunFailedError,
     StepDefinitionError,
     StorageError,
+    SystemClosedError,
 )
 from flujo_actors.failures import Failure, FailureDomain
 from flujo_actors.results import PipelineResult, StepResult
-from flujo_actors.run import Run
+from flujo_actors.run import Run, RunAbortedError
 from flujo_actors.spans import Span, SpanStatus
 from flujo_actors.steps import AnyStep, BaseStep, Pipeline, RetryPolicy, Step, step
 from flujo_actors.system import System, open_system, run_pipeline
@@ -44,7 +46,6 @@ __all__ = [  # noqa: RUF022 - grouped by what they are for
     "Log",
     "MergeStrategy",
     "Origin",
-    "context",
     # Running it
     "Run",
     "System",
@@ -62,13 +63,16 @@ __all__ = [  # noqa: RUF022 - grouped by what they are for
     # What is raised
     "ActorStoppedError",
     "ContextError",
+    "DatabaseUnusableError",
     "FlujoError",
     "InvalidPipelineError",
     "MergeConflictError",
     "Problem",
+    "RunAbortedError",
     "RunFailedError",
     "StepDefinitionError",
     "StorageError",
+    "SystemClosedError",
     # The version
     "__version__",
 ]

@@ -173,6 +173,10 @@ class DatabaseFailedError(StorageError):
         return f"Database {self.path}: {self.problem}"
 
 
+class DatabaseLockedError(DatabaseFailedError):
+    """Another process has locked the database for longer than was waited. Trying again later may help."""
+
+
 @attrs.define(eq=False, slots=False)
 class DuplicateRunError(StorageError, ValueError):
     """A run was recorded as started under an id that the backend has already."""

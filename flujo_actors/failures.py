@@ -112,7 +112,7 @@ def _from_exception(domain: FailureDomain, prefix: str, error: BaseException, *,
     return Failure(
         domain,
         message=message,
-        feedback=f"{prefix} {name}: {message}",
+        feedback=f"{prefix} {name}: {message}" if message else f"{prefix} {name}",
         step=step,
         attempt=attempt,
         exception_type=name,
@@ -122,6 +122,9 @@ def _from_exception(domain: FailureDomain, prefix: str, error: BaseException, *,
 
 def _text_of(error: BaseException) -> str:
     """The exception's own text; a user's `__str__` that raises must not hide the failure it belongs to."""
+    inside = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    if inside:
+        return "; ".join(f"{type(each).__name__}: {_text_of(each)}" for each in inside)
     try:
         return str(error)
     except Exception as broken:  # noqa: BLE001 - whatever a user's __str__ does

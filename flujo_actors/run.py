@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
@@ -21,6 +22,8 @@ from flujo_actors.supervisors import RootSupervisor, RunEnvironment
 
 OutputT = TypeVar("OutputT")
 ContextT = TypeVar("ContextT")
+
+LOGGER: Final = logging.getLogger(__name__)
 
 EVENT_BUFFER: Final = 1024
 """Events that wait for one watcher before it misses some."""
@@ -68,6 +71,8 @@ class Run(Generic[OutputT, ContextT]):
         """
         await self._ended.wait()
         if self._result is None:
+            # Whatever ended the run is cancelling us too, unless we are outside of it.
+            await trio.lowlevel.checkpoint()
             raise RunAbortedError(f"Run {self.run_id} was ended together with the system that ran it")
         return self._result
 
@@ -108,7 +113,9 @@ class Run(Generic[OutputT, ContextT]):
             step_result = await self._root.run(self._pipeline, self._data)
         except BaseException as error:
             with trio.CancelScope(shield=True):
-                await self._store_end(*_abort_of(error))
+                for loss in await self._store_end(*_abort_of(error)):
+                    # There will be no result to say it.
+                    LOGGER.warning("run %s: %s", self.run_id, loss)
             raise
         # The root's span is the last, and says how the run ended.
         status, failure = self._environment.spans[-1].status, step_result.failure

@@ -16,6 +16,8 @@ import attrs
 
 _EXACT: Final = Context(prec=60)
 _ZERO: Final = Decimal(0)
+_MOST: Final = Decimal(10**15)
+"""US dollars that one charge may be. Sums of such amounts, to a millionth of a cent and beyond, stay exact."""
 
 
 @attrs.frozen
@@ -115,8 +117,8 @@ def as_cost(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError(f"cost_usd must be a number of US dollars, got {value!r}")
     cost = Decimal(float.__repr__(value)) if isinstance(value, float) else Decimal(value)
-    if not cost.is_finite() or cost < 0:
-        raise ValueError(f"cost_usd must be 0 or more, and finite, got {value!r}")
+    if not cost.is_finite() or cost < 0 or cost > _MOST:
+        raise ValueError(f"cost_usd must be 0 or more, and no more than {_MOST:,}, got {value!r}")
     return cost
 
 

@@ -9,7 +9,7 @@ cost as much as some dozens of spans.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias
 
@@ -17,6 +17,7 @@ import attrs
 import trio
 
 from flujo_actors.actor import Actor
+from flujo_actors.errors import DatabaseLockedError
 from flujo_actors.mailbox import Mailbox
 from flujo_actors.nurseries import open_inner_nursery
 from flujo_actors.spans import Span
@@ -28,6 +29,9 @@ MAILBOX_CAPACITY: Final = 1024
 
 BATCH_SIZE: Final = MAILBOX_CAPACITY // 2
 """Spans that are written at once; the other half of the mailbox fills meanwhile."""
+
+KEPT_AT_MOST: Final = 16 * MAILBOX_CAPACITY
+"""Spans that are kept while they cannot be written. Of more, the run says that they are lost."""
 
 BATCH_DELAY: Final = 0.02
 """Seconds that a span waits for company at the most, before it is written."""
@@ -71,7 +75,7 @@ class StorageActor(Actor[StorageMessage]):
     Its scope is shielded: it works until it is told to stop, so that a cancelled run still has its trace written.
     """
 
-    __slots__ = ("_backend", "_hurry", "_losses", "_thread")
+    __slots__ = ("_backend", "_hurry", "_kept", "_losses", "_thread")
 
     def __init__(self, backend: StateBackend) -> None:
         super().__init__("storage", Mailbox("storage", MAILBOX_CAPACITY))
@@ -79,6 +83,7 @@ class StorageActor(Actor[StorageMessage]):
         self._backend = backend
         self._hurry = trio.Event()
         self._thread = trio.CapacityLimiter(1)
+        self._kept: dict[str, _Part] = {}
         self._losses: dict[str, list[str]] = defaultdict(list)
 
     async def work(self) -> None:
@@ -146,22 +151,37 @@ class StorageActor(Actor[StorageMessage]):
         return tuple(self._losses.pop(run_id, ()))
 
     def _write(self, batch: list[StorageMessage]) -> None:
-        """One transaction for the batch. When it fails, each run's part gets one of its own."""
-        parts = _by_run(batch)
+        """One transaction for the batch, and for what an earlier one could not write."""
+        parts = _by_run(batch, self._kept)
+        self._kept = {}
         try:
-            with self._backend.transaction():
-                for part in parts.values():
-                    part.write(self._backend)
+            self._write_together(parts.values())
+        except DatabaseLockedError as error:
+            # Waiting for the lock once is enough; each part would wait as long again.
+            for part in parts.values():
+                self._keep_or_lose(part, error)
         except Exception:  # noqa: BLE001 - a backend may raise anything; the runs go on
-            for run_id, part in parts.items():
-                self._write_part(run_id, part)
+            for part in parts.values():
+                self._write_alone(part)
 
-    def _write_part(self, run_id: str, part: _Part) -> None:
-        try:
-            with self._backend.transaction():
+    def _write_together(self, parts: Iterable[_Part]) -> None:
+        with self._backend.transaction():
+            for part in parts:
                 part.write(self._backend)
-        except Exception as error:  # noqa: BLE001 - as above; it is reported with the run
-            self._losses[run_id].append(f"{part.description()} could not be stored: {error}")
+
+    def _write_alone(self, part: _Part) -> None:
+        """What is wrong with one run's part shall not cost the others theirs."""
+        try:
+            self._write_together([part])
+        except Exception as error:  # noqa: BLE001 - as above
+            self._keep_or_lose(part, error)
+
+    def _keep_or_lose(self, part: _Part, error: Exception) -> None:
+        """Keep what could not be written for the next batch, unless the run has ended or too much is kept already."""
+        if part.end is None and sum(len(kept.spans) for kept in self._kept.values()) < KEPT_AT_MOST:
+            self._kept[part.run_id] = part
+        else:
+            self._losses[part.run_id].append(f"{part.description()} could not be stored: {error}")
 
 
 @attrs.define
@@ -191,8 +211,8 @@ class _Part:
         return ", ".join(part for part in parts if part)
 
 
-def _by_run(batch: Iterable[StorageMessage]) -> dict[str, _Part]:
-    parts: dict[str, _Part] = {}
+def _by_run(batch: Iterable[StorageMessage], kept: Mapping[str, _Part]) -> dict[str, _Part]:
+    parts = dict(kept)
     for message in batch:
         match message:
             case SpanEnded(run_id, span):

@@ -9,7 +9,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from flujo_actors.errors import DatabaseFailedError
+from flujo_actors.errors import DatabaseFailedError, DatabaseLockedError
 from flujo_actors.storage.opening import open_connection, problem_of
 
 Row: TypeAlias = Sequence[Any]
@@ -127,7 +127,9 @@ class Database:
             try:
                 yield connection
             except sqlite3.Error as error:
-                raise DatabaseFailedError(self.path, problem_of(error)) from error
+                busy = getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+                kind = DatabaseLockedError if busy else DatabaseFailedError
+                raise kind(self.path, problem_of(error)) from error
 
     def _roll_back(self, *, inner: bool) -> None:
         if not self.open().in_transaction:

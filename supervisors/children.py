@@ -131,6 +131,8 @@ class Children:
             The actor of its first attempt.
         """
         environment, above = self._environment, self._supervisor
+        if alone and self._actors:
+            raise RuntimeError("`run` is for one child after another; use `spawn` while others are running")
         if not alone:
             self._concurrent = True
         place = Place(

@@ -26,7 +26,8 @@ class LeafActor(StepActor[LeafStep]):
         try:
             returned: Any = call.function(data, **self._injections()) if call.injected else call.function(data)
             output: Any = await returned if call.always_async or _is_awaitable(returned) else returned
-            self.environment.charge_for(output, self.place.meter)
+            if output is not data:
+                self.environment.charge_for(output, self.place.meter)
         except Exception as error:  # noqa: BLE001 - whatever user code raises is data from here on
             self.cause = self._agent_failure(error)
             # Raised while being cancelled, in a `finally` perhaps, it is not why the step ended.

@@ -38,6 +38,9 @@ class ActorRegistry:
 
     def with_actors(self, actors: Mapping[type[AnyStep], ActorType]) -> ActorRegistry:
         """This registry and `actors`, which win where both name a class."""
+        for kind, actor in actors.items():
+            if not callable(actor):
+                raise TypeError(f"the actor for {kind.__name__} is a class of supervisors, got {actor!r}")
         return ActorRegistry({**self.actors, **actors})
 
     def actor_for(self, step: AnyStep) -> ActorType:

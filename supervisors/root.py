@@ -63,8 +63,3 @@ class RootSupervisor:
     def branch(self) -> ContextBranch:
         """The context as the run has left it so far."""
         return self._branch
-
-    @property
-    def result(self) -> StepResult | None:
-        """The pipeline's result, once it has one."""
-        return self._children.history[-1] if self._children is not None and self._children.history else None

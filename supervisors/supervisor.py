@@ -53,13 +53,21 @@ class Supervisor(StepActor[StepT]):
                     reports=self.mailbox,
                     supervisor=self,
                 )
-                return await self.supervise(children, data)
+                return self._checked(await self.supervise(children, data))
         except BaseExceptionGroup as group:
             raise_sole(group)
         # The nursery's scope was cancelled, which is the scope of a child that was running alone in it.
         children.settle_abandoned()  # type: ignore[unreachable] # a nursery does swallow the cancellation of its scope
         reason = children.cancel_reason or "its only child was cancelled"
         return self.only_child_cancelled(children.history[-1], reason)
+
+    def _checked(self, result: object) -> StepResult:
+        if not isinstance(result, StepResult):
+            raise TypeError(
+                f"{type(self).__name__}.supervise must return a StepResult, by `self.completed` or `self.failed`; "
+                f"it returned {result!r}"
+            )
+        return result
 
     def only_child_cancelled(self, result: StepResult, reason: str) -> StepResult:
         """What it means that a child was cancelled while `supervise` did nothing but `children.run` it.

@@ -17,11 +17,11 @@ from flujo_actors import (
     Pipeline,
     RetryPolicy,
     Step,
-    context,
     open_system,
     run_pipeline,
     step,
 )
+from flujo_actors.context import context
 
 
 @attrs.define

@@ -14,7 +14,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from flujo_actors import AnyStep, Pipeline, Span, SpanStatus, Step, open_system
-from flujo_actors.errors import DatabaseUnusableError, StorageError
+from flujo_actors.errors import DatabaseLockedError, DatabaseUnusableError, StorageError
 from flujo_actors.storage import MemoryBackend, RunRecord, SQLiteBackend
 from flujo_actors.storage import actor as storage_actor
 from flujo_actors.storage.actor import StorageActor, open_storage
@@ -229,6 +229,47 @@ class TestBrokenDisk:
             second = await system.run(chain(1), 0)
         assert first.warnings != ()
         assert second.warnings == ()
+
+
+class TestLockedDatabase:
+    async def test_what_could_not_be_written_for_a_lock_is_written_with_the_next_batch(self) -> None:
+        refusals = [DatabaseLockedError(Path("runs.db"), "it is locked")]
+
+        class LockedOnce(MemoryBackend):
+            def record_run_start(self, run: RunRecord) -> None:
+                if refusals:
+                    raise refusals.pop()
+                super().record_run_start(run)
+
+        backend = LockedOnce()
+        async with open_system(storage=backend) as system:
+            run = await system.start(Step("wait", trio.sleep), 0.1)
+            result = await run.wait()
+        assert refusals == []
+        assert result.warnings == ()
+        assert backend.get_trace(result.run_id) == result.trace_tree
+
+    async def test_runs_that_end_while_it_is_locked_wait_for_the_lock_once_and_not_each(self) -> None:
+        waits: list[int] = []
+        unlocked = threading.Event()
+
+        class Locked(MemoryBackend):
+            def record_run_start(self, run: RunRecord) -> None:
+                waits.append(1)
+                unlocked.wait()
+                raise DatabaseLockedError(Path("runs.db"), "it is locked")
+
+        async with open_system(storage=Locked()) as system:
+            runs = [await system.start(chain(1), 1) for _ in range(50)]
+            await trio.testing.wait_all_tasks_blocked()
+            unlocked.set()
+            results = [await run.wait() for run in runs]
+        assert len(waits) < len(runs)
+        assert all(result.success for result in results)
+        for result in results:
+            (warning,) = result.warnings
+            assert "the start of the run" in warning
+            assert "it is locked" in warning
 
 
 class TestStorageActor:

@@ -52,10 +52,10 @@ def test_a_hundred_cents_are_exactly_a_dollar() -> None:
 @pytest.mark.parametrize(
     ("amounts", "problem"),
     [
-        ({"cost_usd": -0.01}, "cost_usd must be 0 or more, and finite, got -0.01"),
-        ({"cost_usd": math.inf}, "cost_usd must be 0 or more, and finite, got inf"),
-        ({"cost_usd": math.nan}, "cost_usd must be 0 or more, and finite, got nan"),
-        ({"cost_usd": Decimal("sNaN")}, "cost_usd must be 0 or more, and finite"),
+        ({"cost_usd": -0.01}, "cost_usd must be 0 or more, and no more than 1,000,000,000,000,000, got -0.01"),
+        ({"cost_usd": math.inf}, "cost_usd must be 0 or more, and no more than 1,000,000,000,000,000, got inf"),
+        ({"cost_usd": math.nan}, "cost_usd must be 0 or more, and no more than 1,000,000,000,000,000, got nan"),
+        ({"cost_usd": Decimal("sNaN")}, "cost_usd must be 0 or more, and no more than"),
         ({"cost_usd": "1"}, "cost_usd must be a number of US dollars, got '1'"),
         ({"cost_usd": None}, "cost_usd must be a number of US dollars, got None"),
         ({"cost_usd": True}, "cost_usd must be a number of US dollars, got True"),

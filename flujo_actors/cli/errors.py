@@ -18,8 +18,16 @@ class ExitCode(enum.IntEnum):
     """A bug of flujo's, `EX_SOFTWARE` in sysexits.h."""
     INTERRUPTED = 130
     """By Ctrl-C: 128 + SIGINT."""
+    HUNG_UP = 129
+    """The terminal was closed: 128 + SIGHUP."""
     TERMINATED = 143
     """128 + SIGTERM."""
+
+
+class AgentExitedError(click.ClickException):
+    """An agent has left the process, by `sys.exit` for instance. The message is one line."""
+
+    exit_code = ExitCode.PIPELINE_FAILED
 
 
 class BadInputError(click.ClickException):

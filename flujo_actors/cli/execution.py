@@ -15,7 +15,7 @@ import trio
 from rich.console import Console
 from rich.text import Text
 
-from flujo_actors.cli.errors import ExitCode
+from flujo_actors.cli.errors import AgentExitedError, ExitCode
 from flujo_actors.cli.progress import NoProgress, Progress, ProgressLines, ProgressTree
 from flujo_actors.cli.text import (
     STATUS_MARKS,
@@ -29,13 +29,21 @@ from flujo_actors.cli.text import (
     until_the_reader_leaves,
 )
 from flujo_actors.cli.traces import show_trace
+from flujo_actors.nurseries import exceptions_in
 from flujo_actors.results import PipelineResult
 from flujo_actors.spans import SpanStatus, failure_attributes
 from flujo_actors.steps import AnyStep
 from flujo_actors.storage import SQLiteBackend
 from flujo_actors.system import open_system
 
-INTERRUPTS = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+INTERRUPTS = {
+    signal.SIGINT: ExitCode.INTERRUPTED,
+    signal.SIGTERM: ExitCode.TERMINATED,
+    signal.SIGHUP: ExitCode.HUNG_UP,
+}
+
+SHOW_CURSOR = b"\x1b[?25h\n"
+"""What gives a terminal its cursor back, which the live tree has hidden."""
 
 
 @attrs.define
@@ -57,7 +65,13 @@ class Execution:
 
     def run(self) -> int:
         """Run the pipeline, show what came out, and say what to exit with."""
-        result = trio.run(self._run)
+        try:
+            result = trio.run(self._run)
+        except (SystemExit, BaseExceptionGroup) as error:
+            left = _exit_in(error)
+            if left is None:
+                raise
+            raise AgentExitedError(f"an agent ended the run with SystemExit({left.code!r}); let it raise") from error
         self._show(result)
         if self.interrupted_by is not None and result.status is SpanStatus.CANCELLED:
             return INTERRUPTS[self.interrupted_by]
@@ -93,8 +107,12 @@ class Execution:
         def handle(number: int, frame: FrameType | None) -> None:
             del frame
             if self.interrupted_by is not None:
+                if os.isatty(2):
+                    os.write(2, SHOW_CURSOR)
                 os._exit(INTERRUPTS[signal.Signals(number)])
             self.interrupted_by = signal.Signals(number)
+            if os.isatty(2):
+                os.write(2, b"\r\ncancelling; once more to stop at once\r\n")
             token.run_sync_soon(cancel, f"interrupted by {self.interrupted_by.name}")
 
         before = {number: signal.signal(number, handle) for number in INTERRUPTS}
@@ -130,6 +148,13 @@ class Execution:
             "database": str(self.database),
             **({"trace": result.trace_tree} if self.with_trace else {}),
         }
+
+
+def _exit_in(error: BaseException) -> SystemExit | None:
+    """The `SystemExit` that an exception is, or has somewhere in it."""
+    if isinstance(error, SystemExit):
+        return error
+    return next((found for each in exceptions_in(error) if (found := _exit_in(each)) is not None), None)
 
 
 def _closing_lines(result: PipelineResult[Any, Any], database: Path) -> Iterator[Text]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import types
+import typing
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,9 +13,12 @@ from typing import Any
 import cattrs
 
 from flujo_actors.cli.errors import BadInputError
-from flujo_actors.nurseries import exceptions_in
+from flujo_actors.cli.text import CONVERTER
 from flujo_actors.steps import AnyStep
 from flujo_actors.steps.annotations import as_class
+
+EXACT_TYPES = (int, float, bool)
+"""Classes that a converter would make of almost anything."""
 
 
 def read_input(given: str | None) -> str | None:
@@ -53,15 +59,15 @@ def as_pipeline_input(text: str | None, pipeline: AnyStep) -> Any:
         if wanted in (Any, None, type(None), object) or _takes_none(wanted):
             return None
         raise BadInputError(f"the pipeline takes an input of type {_name(wanted)}; give it with --input")
-    if wanted in (Any, str, object):
+    if wanted in (Any, str, object) or _takes(str, wanted):
         return text
     try:
-        return cattrs.structure(json.loads(text), wanted)
+        value = json.loads(text)
+        return exactly(value, wanted) if wanted in EXACT_TYPES else CONVERTER.structure(value, wanted)
     except Exception as error:
-        if _takes(str, wanted):
-            return text
+        reasons = "; ".join(cattrs.transform_error(error))
         raise BadInputError(
-            f"the pipeline takes an input of type {_name(wanted)}, and this is no JSON for one: {_reason(error)}"
+            f"the pipeline takes an input of type {_name(wanted)}, and this is no JSON for one: {reasons}"
         ) from error
 
 
@@ -86,16 +92,34 @@ def new_context(name: str | None, pipeline: AnyStep, module: ModuleType) -> Any:
 
 def _make(factory: Any, what: str) -> Any:
     try:
-        return factory()
+        made = factory()
     except Exception as error:
         raise BadInputError(
             f"{what} could not be made: {type(error).__name__}: {error}; name an object or a function that makes one "
             "with --context"
         ) from error
+    if inspect.iscoroutine(made):
+        made.close()
+        raise BadInputError(f"{what} is made by an async function; name one that is not")
+    return made
+
+
+def exactly(value: Any, wanted: type) -> Any:
+    """The value, when it is of the class; a whole number will do for a float.
+
+    Raises:
+        TypeError: it is of another class.
+    """
+    if type(value) is wanted:
+        return value
+    if wanted is float and type(value) is int:
+        return float(value)
+    raise TypeError(f"{json.dumps(value)} is no {wanted.__name__}")
 
 
 def _takes(kind: type, annotation: Any) -> bool:
-    return kind in getattr(annotation, "__args__", ())
+    """Whether a union has this class among its members."""
+    return typing.get_origin(annotation) in (typing.Union, types.UnionType) and kind in typing.get_args(annotation)
 
 
 def _takes_none(annotation: Any) -> bool:
@@ -104,11 +128,3 @@ def _takes_none(annotation: Any) -> bool:
 
 def _name(annotation: Any) -> str:
     return annotation.__name__ if isinstance(annotation, type) else str(annotation)
-
-
-def _reason(error: Exception) -> str:
-    """The first thing that went wrong; cattrs collects them in groups."""
-    first: BaseException = error
-    while inside := exceptions_in(first):
-        first = inside[0]
-    return str(first)

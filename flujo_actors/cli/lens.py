@@ -88,7 +88,7 @@ def _headline(run: RunRecord) -> Text:
 def _table(runs: list[RunRecord]) -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in ("run", "pipeline", "status", "started", "duration", "spent", "error"):
-        table.add_column(heading, no_wrap=heading != "error")
+        table.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=len(heading))
     for run in runs:
         table.add_row(*_cells(run))
     return table

@@ -94,12 +94,14 @@ class ProgressTree:
 
     async def show(self, events: trio.MemoryReceiveChannel[RunEvent]) -> None:
         """Draw until the events end, then once more, and leave that picture standing."""
-        with Live(console=self._console, auto_refresh=False, vertical_overflow="visible") as live:
+        with Live(console=self._console, auto_refresh=False, vertical_overflow="ellipsis") as live:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keep_drawing, live)
                 async for event in events:
                     self._apply(event)
                 nursery.cancel_scope.cancel("the run has ended")
+            # While it runs, a tree taller than the window is cut; what stays on the screen is whole.
+            live.vertical_overflow = "visible"
             self._draw(live)
 
     async def _keep_drawing(self, live: Live) -> None:

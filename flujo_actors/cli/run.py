@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,17 @@ from flujo_actors.cli.inputs import as_pipeline_input, new_context, read_input
 from flujo_actors.cli.loading import load_pipeline
 from flujo_actors.cli.text import as_text, printable
 
+
+def _finite(context: click.Context, parameter: click.Parameter, seconds: float | None) -> float | None:
+    if seconds is not None and math.isnan(seconds):
+        raise click.BadParameter("it is not a number", context, parameter)
+    return seconds
+
+
 timeout_option = click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, min_open=True, max=1e9),
+    callback=_finite,
     metavar="SECONDS",
     help="Stop the run after so many seconds.",
 )
@@ -64,4 +73,5 @@ def run(
 def _show_output(output: Any, console: Console) -> None:
     text = as_text(output)
     # A file or a pipe gets the text as it is; a terminal must not be controlled by it.
-    click.echo(printable(text) if console.is_terminal else text)
+    shown = printable(text) if console.is_terminal else text
+    click.echo(shown.encode("utf-8", "backslashreplace").decode())

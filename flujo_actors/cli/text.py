@@ -8,12 +8,23 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import cattrs
 from rich.console import Console
 
 from flujo_actors.spans import SpanStatus
+from flujo_actors.storage.plain import plain_attributes
+
+CONVERTER: Final = cattrs.Converter()
+"""Between JSON values and a user's classes, pydantic's models too."""
+
+CONVERTER.register_unstructure_hook_func(
+    lambda kind: hasattr(kind, "model_dump"), lambda model: model.model_dump(mode="json")
+)
+CONVERTER.register_structure_hook_func(
+    lambda kind: hasattr(kind, "model_validate"), lambda value, kind: kind.model_validate(value)
+)
 
 PLAIN_WIDTH = 200
 """Columns of tables when the output is no terminal."""
@@ -101,17 +112,21 @@ def moment(wall: float) -> str:
 
 def amount(cost_usd: float, tokens: int) -> str:
     """What was spent, empty when nothing was."""
-    parts = [f"${cost_usd:.6f}".rstrip("0").rstrip(".") if cost_usd else "", f"{tokens} tokens" if tokens else ""]
+    parts = [_dollars(cost_usd) if cost_usd else "", f"{tokens} tokens" if tokens else ""]
     return ", ".join(part for part in parts if part)
 
 
+def _dollars(cost_usd: float) -> str:
+    return f"${cost_usd:.6f}".rstrip("0").rstrip(".") if cost_usd >= 1e-6 else "less than $0.000001"
+
+
 def as_json_value(value: Any) -> Any:
-    """A value as JSON values: attrs classes and dataclasses as objects, what JSON lacks as its `repr`."""
+    """A value as JSON values: attrs classes, dataclasses and models as objects, what JSON lacks as text."""
     try:
-        plain = cattrs.unstructure(value)
-        return json.loads(json.dumps(plain, default=repr))
-    except Exception:  # noqa: BLE001 - keys that JSON lacks, cycles, a class that cannot be taken apart
-        return repr(value)
+        plain = CONVERTER.unstructure(value)
+    except Exception:  # noqa: BLE001 - a class that cannot be taken apart
+        plain = value
+    return plain_attributes({"value": plain})["value"]
 
 
 def as_text(value: Any) -> str:
@@ -121,7 +136,7 @@ def as_text(value: Any) -> str:
 
 def print_json(value: Any) -> None:
     """Print a value as JSON on standard output."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=repr))
+    print(json.dumps(value, indent=2, default=repr))
 
 
 def _escaped(mark: str) -> str:

@@ -96,6 +96,8 @@ def inspect_agent(agent: object) -> AgentCall:
     function = _callable_of(agent)
     if inspect.isasyncgenfunction(function) or inspect.isasyncgenfunction(_call_of(function)):
         raise TypeError(f"{_name_of(agent)} is an async generator; return one value instead of yielding several")
+    if inspect.isgeneratorfunction(function) or inspect.isgeneratorfunction(_call_of(function)):
+        raise TypeError(f"{_name_of(agent)} is a generator; return one value instead of yielding several")
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):

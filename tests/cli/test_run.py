@@ -8,6 +8,40 @@ import pytest
 from flujo_actors.storage import SQLiteBackend
 from tests.cli.conftest import Flujo
 
+TYPED = """
+import math
+import sys
+import pydantic
+from flujo_actors import step
+
+class Order(pydantic.BaseModel):
+    item: str
+    count: int = 1
+
+@step
+def join(data: list[str]) -> str:
+    return "+".join(data)
+
+@step
+def look_up(data: dict[str, int]) -> int:
+    return len(data)
+
+@step
+def grow(data: Order) -> Order:
+    return Order(item=data.item, count=data.count + 1)
+
+@step
+def odd_values(data: str) -> dict[str, float]:
+    return {"nan": math.nan, "inf": math.inf}
+
+@step
+def lone_surrogate(data: str) -> str:
+    return "\\ud800"
+
+@step
+def leave(data: str) -> str:
+    sys.exit(0)
+"""
 BOM_FREE_LATIN_1 = "Füße".encode("latin-1")
 
 
@@ -104,6 +138,13 @@ def test_a_context_can_be_named_as_an_object_or_as_what_makes_one(flujo: Flujo) 
         (["syntax.py"], "importing syntax.py raised SyntaxError: '(' was never closed"),
         (["leaving.py"], "importing leaving.py raised SystemExit: 3"),
         (["flow.py", "--input", "three"], "the pipeline takes an input of type int, and this is no JSON for one"),
+        (["flow.py", "--input", "3.7"], "the pipeline takes an input of type int, and this is no JSON for one: "),
+        (["flow.py", "--input", "true"], "the pipeline takes an input of type int, and this is no JSON for one: "),
+        (["typed.py:join", "--input", "hello world"], "the pipeline takes an input of type list[str], and this is no"),
+        (["typed.py:look_up", "--input", '{"a": "b"}'], "the pipeline takes an input of type dict[str, int], and"),
+        (["flow.py:total", "--input", '{"count": 7}'], "the pipeline takes an input of type Order, and this is no"),
+        (["flow.py", "--input", "3", "--timeout", "nan"], "Invalid value for '--timeout'"),
+        (["flow.py", "--input", "3", "--timeout", "inf"], "Invalid value for '--timeout'"),
         (["flow.py"], "the pipeline takes an input of type int; give it with --input"),
         (["flow.py", "--input", "@missing"], "the input file missing cannot be read: No such file or directory"),
         (["flow.py:shout", "--input", "@latin"], "the input file latin is not UTF-8 text: byte 0xfc at offset 1"),
@@ -122,6 +163,7 @@ def test_bad_usage_and_bad_input_give_one_line_and_exit_code_2(
     (folder / "raising.py").write_text("x = 1\ny = x / 0\n")
     (folder / "syntax.py").write_text("f(\n")
     (folder / "leaving.py").write_text("raise SystemExit(3)\n")
+    (folder / "typed.py").write_text(TYPED)
     (folder / "latin").write_bytes(BOM_FREE_LATIN_1)
     (folder / "notes.txt").write_text("not a database, but mine\n" * 100)
     outcome = flujo("run", *words)
@@ -144,3 +186,31 @@ def test_the_files_beside_the_pipeline_can_be_imported_also_one_called_storage(f
         "@step\nasync def pipeline(data: str) -> str:\n    return storage.GREETING\n"
     )
     assert flujo("run", "beside.py", "--input", "x").out == "mine\n"
+
+
+@pytest.fixture
+def typed(folder: Path) -> str:
+    (folder / "typed.py").write_text(TYPED)
+    return "typed.py"
+
+
+def test_lists_and_models_are_made_from_json(flujo: Flujo, typed: str) -> None:
+    assert flujo("run", f"{typed}:join", "--input", '["a", "b"]').out == "a+b\n"
+    outcome = flujo("run", f"{typed}:grow", "--input", '{"item": "nut"}')
+    assert json.loads(outcome.out) == {"item": "nut", "count": 2}
+
+
+def test_what_json_lacks_is_written_as_text(flujo: Flujo, typed: str) -> None:
+    outcome = flujo("run", f"{typed}:odd_values", "--input", "x", "--json")
+    assert json.loads(outcome.out, parse_constant=pytest.fail)["output"] == {"nan": "NaN", "inf": "Infinity"}
+    assert json.loads(flujo("run", f"{typed}:lone_surrogate", "--input", "x", "--json").out)["output"] == "\ud800"
+    assert flujo("run", f"{typed}:lone_surrogate", "--input", "x").out == "\\ud800\n"
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_an_agent_that_leaves_the_process_fails_the_command_with_one_line(
+    flujo: Flujo, typed: str, options: list[str]
+) -> None:
+    outcome = flujo("run", f"{typed}:leave", "--input", "x", *options)
+    assert outcome.code == 1
+    assert outcome.err.splitlines()[-1] == "flujo: an agent ended the run with SystemExit(0); let it raise"

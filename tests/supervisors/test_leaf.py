@@ -26,6 +26,7 @@ from flujo_actors import (
     StepResult,
     UsageMeter,
     open_system,
+    run_pipeline,
 )
 from flujo_actors.nurseries import exceptions_in
 
@@ -69,14 +70,14 @@ class TestAgentFailure:
             (KeyError("k"), "Agent execution failed with KeyError: 'k'"),
             (StopIteration(3), "Agent execution failed with StopIteration: 3"),
             (TimeoutError("slow"), "Agent execution failed with TimeoutError: slow"),
-            (trio.TooSlowError(), "Agent execution failed with TooSlowError: "),
+            (trio.TooSlowError(), "Agent execution failed with TooSlowError"),
             (
                 UnprintableError(),
                 "Agent execution failed with UnprintableError: (no text: its __str__ raised RuntimeError)",
             ),
             (
                 ExceptionGroup("two", [ValueError("a"), KeyError("b")]),
-                "Agent execution failed with ExceptionGroup: two (2 sub-exceptions)",
+                "Agent execution failed with ExceptionGroup: ValueError: a; KeyError: 'b'",
             ),
         ],
     )
@@ -449,8 +450,14 @@ class TestUsage:
     @pytest.mark.parametrize(
         ("output", "problem"),
         [
-            (SimpleNamespace(cost_usd=-1), "cost_usd must be 0 or more, and finite, got -1"),
-            (SimpleNamespace(cost_usd=float("nan")), "cost_usd must be 0 or more, and finite, got nan"),
+            (
+                SimpleNamespace(cost_usd=-1),
+                "cost_usd must be 0 or more, and no more than 1,000,000,000,000,000, got -1",
+            ),
+            (
+                SimpleNamespace(cost_usd=float("nan")),
+                "cost_usd must be 0 or more, and no more than 1,000,000,000,000,000, got nan",
+            ),
             (SimpleNamespace(cost_usd="1"), "cost_usd must be a number of US dollars, got '1'"),
             (SimpleNamespace(cost_usd=True), "cost_usd must be a number of US dollars, got True"),
             (SimpleNamespace(cost_usd=1, token_counts=1.5), "token_counts must be a whole number, 0 or more, got 1.5"),
@@ -483,3 +490,13 @@ async def test_the_seed_of_a_system_makes_its_ids_repeatable() -> None:
     results = [await run(Step("a", str.upper), "x") for _ in range(2)]
     assert results[0].run_id == results[1].run_id == f"{random.Random(1).getrandbits(128):032x}"  # noqa: S311
     assert results[0].spans[0].span_id == results[1].spans[0].span_id
+
+
+def test_an_input_that_is_passed_on_costs_nothing() -> None:
+    @attrs.define
+    class Answer:
+        cost_usd: float = 0.1
+        token_counts: int = 7
+
+    result = run_pipeline(Step("same", lambda data: data), Answer())
+    assert (result.total_cost_usd, result.total_tokens) == (0.0, 0)
