@@ -1,10 +1,10 @@
 """What isolation and merging cost: each goal of the context engine, measured, next to `copy.deepcopy` and comparison.
 
-    python benchmarks/context_merging.py            the goals
+    python benchmarks/context_merging.py            the goals, then the same work by flujo 0.4.35 and LangGraph
     python benchmarks/context_merging.py --sweep    also sizes 10² to 10⁶, 1 to 1,000 branches, 1 to 100 writes
 
-Thread CPU time, medians of several rounds; ratios are taken within one run. With the `benchmark` dependency group
-installed, flujo 0.4.35 and LangGraph do the same work beside it.
+Thread CPU time, medians of several rounds; ratios are taken within one run. The others take part where the
+`benchmark` dependency group is installed (`rivals.py`).
 """
 
 # The user's values pass through here, and their types are unknown on purpose.
@@ -13,61 +13,19 @@ installed, flujo 0.4.35 and LangGraph do the same work beside it.
 from __future__ import annotations
 
 import argparse
-import copy
-import functools
-import gc
-import importlib.util
-import statistics
+import itertools
 import sys
-import time
 import tracemalloc
-from collections.abc import Callable, MutableMapping
 from typing import Any
 
-import attrs
+import rivals
+import sweep
+from measuring import Counter, WithDict, WithMap, deepcopy_and_compare, numbered, seconds, setting
 
 from flujo_actors.context import Origin, merge, open_branch
 
-
-@attrs.define
-class Counter:
-    """A small context."""
-
-    count: int = 0
-
-
-@attrs.define
-class WithDict:
-    """A context with a builtin dict."""
-
-    count: int = 0
-    entries: dict[str, int] = attrs.Factory(dict[str, int])
-
-
-@attrs.define
-class WithMap:
-    """The same, declared."""
-
-    count: int = 0
-    entries: MutableMapping[str, int] = attrs.Factory(dict[str, int])
-
-
-def numbered(size: int) -> dict[str, int]:
-    """A dict of so many keys."""
-    return {f"key-{number}": number for number in range(size)}
-
-
-def seconds(work: Callable[[], object], *, rounds: int = 7, repeat: int = 1) -> float:
-    """The median thread CPU time of one execution, in seconds."""
-    times: list[float] = []
-    work()
-    for _ in range(rounds):
-        gc.collect()
-        begun = time.thread_time_ns()
-        for _ in range(repeat):
-            work()
-        times.append((time.thread_time_ns() - begun) / repeat)
-    return statistics.median(times) / 1e9
+FRESH = itertools.count(10**9)
+"""Values that nothing has yet: what is measured again must change something again."""
 
 
 def row(what: str, measured: float, goal: float, unit: str, note: str = "") -> None:
@@ -80,32 +38,6 @@ def at_least(what: str, measured: float, goal: float, note: str = "") -> None:
     """Print a ratio that should be no less than its goal."""
     verdict = "OK" if measured >= goal else f"{measured / goal:.2f} of the goal"
     print(f"{what:<78} {measured:>10.3g} ×   goal {goal:>7g} ×   {verdict:<18} {note}")
-
-
-# The same work by copying and comparing.
-
-
-def deepcopy_and_compare(context: Any, writes: list[Callable[[Any], object]]) -> None:
-    """One branch for each write: copy it all, compare it all, take over what differs."""
-    copies: list[Any] = []
-    for write in writes:
-        branch = copy.deepcopy(context)
-        write(branch)
-        copies.append(branch)
-    for branch in copies:
-        for field in attrs.fields(type(context)):
-            mine, theirs = getattr(context, field.name), getattr(branch, field.name)
-            if isinstance(mine, dict):
-                for key, value in theirs.items():
-                    if key not in mine or mine[key] != value:
-                        mine[key] = value
-            elif mine != theirs:
-                setattr(context, field.name, theirs)
-
-
-def setting(key: str) -> Callable[[Any], object]:
-    """A write of one key."""
-    return lambda context: context.entries.__setitem__(key, -1)
 
 
 # The goals.
@@ -151,9 +83,9 @@ def scalar_steps() -> None:
         parent = open_branch(Counter())
 
         def steps(parent: Any = parent, origin: Any = origin) -> None:
-            for _ in range(1000):
+            for number in range(1000):
                 child = parent.fork()
-                child.context.count = 1
+                child.context.count = number
                 parent.adopt(child, origin)
 
         named = "" if origin is None else ", with blame"
@@ -167,15 +99,18 @@ def many_branches() -> None:
     names = [f"key-{number}" for number in range(1000)]
 
     def work() -> None:
+        value = next(FRESH)
         children = [(name, parent.fork(), None) for name in names]
         for name, child, _ in children:
-            child.context.entries[name] = -1
+            child.context.entries[name] = value
         merge(parent, children)
 
     mine = seconds(work, rounds=5)
     row("ContextMap of 100,000 entries: 1,000 branches × 1 key, fork + write + merge", mine * 1e3, 6, "ms")
     plain = WithDict(0, data)
-    theirs = seconds(lambda: deepcopy_and_compare(plain, [setting(name) for name in names[:5]]), rounds=3) * 200
+    theirs = 200 * seconds(
+        lambda: deepcopy_and_compare(plain, [setting(name, next(FRESH)) for name in names[:5]]), rounds=3
+    )
     at_least(
         "  the same by deepcopy + compare (5 branches measured, × 200)",
         theirs / mine,
@@ -191,9 +126,10 @@ def per_branch_by_size() -> None:
         parent = open_branch(WithMap(0, numbered(size)))
 
         def work(parent: Any = parent) -> None:
+            value = next(FRESH)
             children = [(str(number), parent.fork(), None) for number in range(50)]
             for number, (_, child, _) in enumerate(children):
-                child.context.entries[f"key-{number}"] = -1
+                child.context.entries[f"key-{number}"] = value
             merge(parent, children)
 
         per_branch.append(seconds(work, rounds=15) / 50)
@@ -210,13 +146,16 @@ def touched_builtin() -> None:
         def work(parent: Any = parent) -> None:
             child = parent.fork()
             for number in range(4):
-                child.context.entries[f"key-{number}"] = number - 1
+                child.context.entries[f"key-{number}"] = next(FRESH)
             merge(parent, [("a", child, None)])
 
         repeat = 100_000 // size
         mine = seconds(work, rounds=9, repeat=repeat)
         plain = WithDict(0, data)
-        copying = functools.partial(deepcopy_and_compare, plain, [setting("key-1")])
+
+        def copying(plain: WithDict = plain) -> None:
+            deepcopy_and_compare(plain, [setting("key-1", next(FRESH))])
+
         theirs = seconds(copying, rounds=5, repeat=repeat)
         note = f"{mine * 1e3:.3g} against {theirs * 1e3:.3g} ms"
         if size == 100_000:
@@ -293,82 +232,6 @@ def untouched() -> None:
         f"{full / 200 * 1e6:.3g} µs an iteration")  # fmt: skip
 
 
-def sweep() -> None:
-    """Sizes, branches, writes."""
-    print("\nµs per branch (fork + writes + merge)          size  branches  writes  ContextMap     dict  deepcopy")
-    for size in (100, 10_000, 1_000_000):
-        for branches, writes in ((1, 1), (1, 100), (10, 1), (100, 10), (1000, 1)):
-            heavy = size * branches > 2_000_000
-            cells = [
-                _sweep_one(WithMap(0, numbered(size)), branches, writes),
-                None if heavy else _sweep_one(WithDict(0, numbered(size)), branches, writes),
-                None if heavy else _deepcopy_one(WithDict(0, numbered(size)), branches),
-            ]
-            shown = "  ".join("       –" if cell is None else f"{cell * 1e6:8.3g}" for cell in cells)
-            print(f"{'':<40} {size:>10,}  {branches:>8,}  {writes:>6}    {shown}")
-
-
-def _sweep_one(context: Any, branches: int, writes: int) -> float:
-    parent = open_branch(context)
-
-    def work() -> None:
-        children = [(str(number), parent.fork(), None) for number in range(branches)]
-        for number, (_, child, _) in enumerate(children):
-            entries = child.context.entries
-            for write in range(writes):
-                entries[f"{number}-{write}"] = object
-            del entries
-        merge(parent, children)
-
-    return seconds(work, rounds=3) / branches
-
-
-def _deepcopy_one(context: Any, branches: int) -> float:
-    measured = min(branches, 3)
-    return seconds(lambda: deepcopy_and_compare(context, [setting("key-1")] * measured), rounds=3) / measured
-
-
-def branch_memory() -> None:
-    """What one write takes."""
-    print("\nmemory of a branch after one write of one key, bytes")
-    for name, context in (
-        ("ContextMap", WithMap(0, numbered(10_000))),
-        ("dict", WithDict(0, numbered(10_000))),
-    ):
-        parent = open_branch(context)
-        tracemalloc.start()
-        before = tracemalloc.get_traced_memory()[0]
-        kept = [parent.fork() for _ in range(20)]
-        for branch in kept:
-            branch.context.entries["key-1"] = -1
-        print(f"  {name} of 10,000 entries: {(tracemalloc.get_traced_memory()[0] - before) / 20:,.0f}")
-        tracemalloc.stop()
-
-
-def rivals() -> None:
-    """Others, where installed."""
-    for package in ("flujo", "langgraph"):
-        if importlib.util.find_spec(package) is None:
-            print(f"({package} is not installed: `pip install --group benchmark` to compare)")
-    if importlib.util.find_spec("langgraph") is not None:
-        _langgraph()
-
-
-def _count_one(state: dict[str, Any]) -> dict[str, Any]:
-    return {**state, "count": 1}
-
-
-def _langgraph() -> None:
-    """One step that sets one number of a shared state with 100,000 entries; nothing is isolated."""
-    graph: Any = importlib.import_module("langgraph.graph")
-    builder = graph.StateGraph(dict)
-    builder.add_node("a", _count_one)
-    builder.add_edge(graph.START, "a")
-    app = builder.compile()
-    state = {"count": 0, "entries": numbered(100_000)}
-    print(f"langgraph, one node over 100,000 entries: {seconds(lambda: app.invoke(state)) * 1e6:.3g} µs")
-
-
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -377,9 +240,8 @@ def main() -> None:
     for part in (forks, scalar_steps, many_branches, per_branch_by_size, touched_builtin, loads, untouched):
         part()
     if arguments.sweep:
-        sweep()
-        branch_memory()
-    rivals()
+        sweep.sweep()
+    rivals.compare_all()
 
 
 if __name__ == "__main__":
