@@ -1,7 +1,7 @@
 """Which values are atoms: never changed after they were made, so that branches share them."""
 
 # The user's values pass through here, and their types are unknown on purpose.
-# pyright: reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 
@@ -66,7 +66,16 @@ def same_atom(one: Any, other: Any) -> bool:
         return bool(one == other)
     if kind is float:
         return _same_float(one, other)
-    return _looks_equal(one, other)
+    if is_atom_class(kind) and kind is not frozenset:
+        return _looks_equal(one, other)
+    return _stores_the_same(one, other)
+
+
+def _stores_the_same(one: Any, other: Any) -> bool:
+    """For tuples, frozen sets and frozen objects, whose fields may be left out of both `__eq__` and `__repr__`."""
+    from flujo_actors.context.opaque import same_opaque  # noqa: PLC0415 - which compares atoms, in turn
+
+    return same_opaque(one, other)
 
 
 def _same_float(one: float, other: float) -> bool:
@@ -84,5 +93,5 @@ def _looks_equal(one: Any, other: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value counts: equal writes of it by two branches hide a lost update. A flag does not."""
-    return type(value) is not bool and isinstance(value, numbers.Number | dt.timedelta)
+    """Whether a value counts: equal writes of it by two branches hide a lost update. A flag or a label does not."""
+    return isinstance(value, numbers.Number | dt.timedelta) and not isinstance(value, bool | enum.Enum)

@@ -145,13 +145,14 @@ class ContextBranch:
 
     def _seal(self, *, taking: bool, origin: Origin | None = None) -> None:
         live, state = self._live, self._state
-        if live is None or _is_untouched(live, state.root):
+        if live is None:
             return
-        if not state.aliased:
-            quick = sealed_atoms(live, state.root)
-            if quick is not None:
-                self._take_atoms(live, quick, origin)
-                return
+        quick = None if state.aliased else sealed_atoms(live, state.root)
+        if quick is not None:
+            self._take_atoms(live, quick, origin)
+            return
+        if _is_untouched(live, state.root):
+            return
         if _ROOT in state.aliased and isinstance(state.root, RecordNode):
             self._thawer.fill_aliased(live)
         successor = Thawer(state.root, state.aliased, state.run) if taking else None
@@ -193,10 +194,9 @@ class ContextBranch:
         if root is not state.root:
             writings = Writing(origin, state.root, root, state.writings)
             self._state = State(root, state.run, tangled=state.tangled, writings=writings, unsettled=state.unsettled)
-            thawer.release(live)
-            thawer.bind(live, root)
+            thawer.rebind(live, root)
             thawer.root = root
-            _set_attribute(live, "flujo_source", root)
+            _set_attribute(live, "__flujo_source__", root)
         instance_dict(live).clear()
 
     def _advance(self, state: State) -> None:
@@ -219,7 +219,7 @@ def _is_untouched(live: Any, root: Any) -> bool:
         isinstance(root, RecordNode)
         and root.shape.kind != "pydantic"
         and not instance_dict(live)
-        and live.flujo_source is root
+        and live.__flujo_source__ is root
     )
 
 
@@ -308,7 +308,7 @@ def open_branch(context: Any, on_advice: Callable[[Advice], None] | None = None)
 
 def _check_kind(context: Any) -> None:
     shape = None if isinstance(context, type) else shape_of(type(context).__mro__[0])
-    if type(context) is dict or (shape is not None and shape.is_lazy) or hasattr(type(context), "flujo_shape"):
+    if type(context) is dict or (shape is not None and shape.is_lazy) or hasattr(type(context), "__flujo_shape__"):
         return
     raise ContextError(
         path="",

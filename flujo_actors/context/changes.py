@@ -176,7 +176,7 @@ class Difference:
             return None
         if new is ABSENT:
             return Delete(self._source)
-        if not isinstance(base, Node) or type(base) is not type(new):
+        if not isinstance(base, Node) or not _is_of_one_kind(base, new):
             return Replace(new, self._source)
         if self._tangled and base.lineage != new.lineage:
             return Replace(new, self._source)
@@ -191,8 +191,6 @@ class Difference:
     def _nodes(self, base: Any, new: Any) -> Change | None:  # noqa: PLR0911 - one clause for each kind
         match base:
             case RecordNode():
-                if base.shape is not new.shape:
-                    return Replace(new, self._source)
                 return self._entries(base.values, new.values, [base, new])
             case DictNode():
                 return self._entries(base.items, new.items, [base, new])
@@ -235,9 +233,7 @@ class Difference:
         after = {key: new.version.get(key) for key in keys}
         return self._edit(self._at_keys(keys, before, after), [base, new])
 
-    def _sequences(self, base: SequenceNode, new: SequenceNode) -> Change | None:
-        if base.kind is not new.kind:
-            return Replace(new, self._source)
+    def _sequences(self, base: SequenceNode, new: SequenceNode) -> ListEdit | None:
         changes = new.version.changes_since(base.version)
         if changes is None:
             return self.lists(base.version.items(), new.version.items(), [base, new])
@@ -274,10 +270,36 @@ class Difference:
 
     def _sets(self, base: SetNode, new: SetNode) -> SetEdit | None:
         added, removed = new.items - base.items, base.items - new.items
+        altered = _altered(base.items, new.items - added)
+        added, removed = added | altered, removed | altered
         if not added and not removed:
             return None
         source = self._source
         return SetEdit(dict.fromkeys(added, source), dict.fromkeys(removed, source), source, [base, new])
+
+
+def _is_of_one_kind(base: Any, new: Any) -> bool:
+    """Whether one can have been edited to become the other, rather than be replaced by it."""
+    if type(base) is not type(new):
+        return False
+    match base:
+        case RecordNode():
+            return base.shape is new.shape
+        case DictNode():
+            return base.is_like(new.items)
+        case TupleNode() | SequenceNode():
+            return base.kind is new.kind
+        case _:
+            return True
+
+
+def _altered(base: set[Any], new: set[Any]) -> set[Any]:
+    """Elements that gave way to others which are equal and not the same: `True` for `1`, an entity with equal id."""
+    known = set(map(id, base))
+    if known.issuperset(map(id, new)):
+        return set()
+    former = {element: element for element in base}
+    return {element for element in new if id(element) not in known and not same_value(former[element], element)}
 
 
 class _Exact(Difference):

@@ -1,5 +1,8 @@
 """The three-way merge: the changes of several branches to one base as one tree of changes, and the conflicts."""
 
+# The user's values pass through here, and their types are unknown on purpose.
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -8,7 +11,7 @@ from typing import Any
 import attrs
 
 from flujo_actors.context.application import Application
-from flujo_actors.context.atoms import is_number
+from flujo_actors.context.atoms import is_atom_class, is_number
 from flujo_actors.context.changes import (
     Change,
     Delete,
@@ -21,9 +24,21 @@ from flujo_actors.context.changes import (
     part_of,
     value_at,
 )
-from flujo_actors.context.freeze import Freezer, same_value
-from flujo_actors.context.nodes import ABSENT, DictNode, ListNode, Node, RecordNode, SetNode
+from flujo_actors.context.freeze import Freezer
+from flujo_actors.context.nodes import (
+    ABSENT,
+    DictNode,
+    ListNode,
+    MapNode,
+    Node,
+    OpaqueNode,
+    RecordNode,
+    SequenceNode,
+    SetNode,
+    TupleNode,
+)
 from flujo_actors.context.paths import FIELDS_SET, Key, Part, Path, format_path
+from flujo_actors.context.shapes import shape_of
 from flujo_actors.context.strategies import MergeStrategy
 from flujo_actors.context.thaw import publish
 from flujo_actors.errors import ContextError
@@ -82,11 +97,9 @@ class Combination:
             return False
         if isinstance(ours, Delete) and isinstance(theirs, Delete):
             return True
-        if not isinstance(ours, Replace) or not isinstance(theirs, Replace) or is_number(ours.value):
+        if not isinstance(ours, Replace) or not isinstance(theirs, Replace) or _may_hold_number(ours.value):
             return False
-        return same_value(ours.value, theirs.value) or (
-            isinstance(ours.value, Node) and not _holds_number(ours.value) and diff(ours.value, theirs.value) is None
-        )
+        return diff(ours.value, theirs.value) is None
 
     def _clash(self, base: Any, ours: Change, theirs: Change) -> Change:
         if not self._first_wins:
@@ -219,7 +232,9 @@ def _are_appends(one: Splice, other: Splice, end: int) -> bool:
 
 
 def _are_alike(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and isinstance(one, DictNode | ListNode | SetNode)
+    if isinstance(one, DictNode) and isinstance(other, DictNode):
+        return one.is_like(other.items)
+    return type(one) is type(other) and isinstance(one, ListNode | SetNode)
 
 
 def _emptied(node: Any) -> Node:
@@ -230,26 +245,40 @@ def _emptied(node: Any) -> Node:
     return ListNode([], node) if isinstance(node, ListNode) else SetNode(set(), node)
 
 
-def _holds_number(node: Any) -> bool:
-    """Whether equal writes of this value may hide a lost update: there is a number somewhere in it."""
+def _may_hold_number(sealed: Any) -> bool:
+    """Whether equal writes of this value may hide a lost update: there is a number in it, or no telling."""
     seen: set[int] = set()
-    waiting = [node]
+    waiting = [sealed]
     while waiting:
         value = waiting.pop()
-        if is_number(value):
+        if is_number(value) or isinstance(value, OpaqueNode):
             return True
-        if isinstance(value, Node) and id(value) not in seen:
+        if id(value) not in seen:
             seen.add(id(value))
             waiting.extend(_contents(value))
     return False
 
 
-def _contents(node: Any) -> Iterator[Any]:
-    if isinstance(node, RecordNode):
-        return iter(node.values.values())
-    if isinstance(node, DictNode):
-        return iter(node.items.values())
-    return iter(getattr(node, "items", ()) if not hasattr(node, "version") else _version_values(node))
+def _contents(value: Any) -> Iterator[Any]:
+    match value:
+        case RecordNode():
+            return iter(value.values.values())
+        case DictNode():
+            return iter(value.items.values())
+        case MapNode() | SequenceNode():
+            return _version_values(value)
+        case ListNode() | TupleNode() | SetNode():
+            return iter(value.items)
+        case tuple() | frozenset():
+            return iter(value)
+        case _:
+            return _attributes(value)
+
+
+def _attributes(atom: Any) -> Iterator[Any]:
+    """What a frozen object holds."""
+    shape = None if is_atom_class(type(atom)) else shape_of(type(atom))
+    return iter(()) if shape is None else (part for _, part in shape.attributes(atom))
 
 
 def _version_values(node: Any) -> Iterator[Any]:

@@ -70,8 +70,8 @@ def _steps(base: Any, change: Change, path: Path) -> Iterator[Step]:
         case Delete():
             yield Step("delete", text)
         case SetEdit():
-            yield Step("add", text, _ordered(change.added))
             yield Step("discard", text, _ordered(change.removed))
+            yield Step("add", text, _ordered(change.added))
         case Edit():
             for key, part in change.parts.items():
                 step = part_of(base, key)

@@ -123,9 +123,11 @@ class Freezer:
         """
         try:
             return self.value(live, owned=False)
-        except BaseException:
+        except BaseException as error:
             for undo in reversed(self._undo):
                 undo()
+            if isinstance(error, RecursionError):
+                raise ContextError(format_path(self._trail[:_FEW]), "is nested too deeply to be copied") from error
             raise
 
     def finish(self) -> None:
@@ -167,6 +169,8 @@ class Freezer:
     # One object met by several paths, and cycles.
 
     def _met_again(self, live: Any, done: Any) -> Any:
+        if not isinstance(done, Node):
+            return done  # a frozen object or tuple of atoms may be in any number of places
         key = id(live)
         if key in self._open:
             self._reentered.add(key)
@@ -233,8 +237,10 @@ class Freezer:
         return self._end(live, node, original, changed=not _same_items(base, node.items))
 
     def _dict(self, live: dict[Any, Any], owned: bool) -> Any:  # noqa: FBT001
+        if type(live) is not dict and _has_attributes(live):
+            return self._opaque(live)
         original = self.originals.get(id(live))
-        base = original.items if isinstance(original, DictNode) else None
+        base = original.items if isinstance(original, DictNode) and original.is_like(live) else None
         if base is not None and _same_entries(base, live):
             return self._keep(live, original)
         if all_atoms(live.values()):
@@ -252,7 +258,7 @@ class Freezer:
 
     def _set(self, live: set[Any], owned: bool) -> Any:  # noqa: FBT001
         original = self.originals.get(id(live))
-        if isinstance(original, SetNode) and original.items == live:
+        if isinstance(original, SetNode) and _same_elements(original.items, live):
             return self._keep(live, original)
         self.weight += len(live)
         return self._keep(live, SetNode(live if owned else live.copy(), original))
@@ -295,7 +301,7 @@ class Freezer:
     # Records.
 
     def _lazy(self, live: Any) -> Any:
-        source: RecordNode | None = getattr(live, "flujo_source", None)
+        source: RecordNode | None = getattr(live, "__flujo_source__", None)
         touched = instance_dict(live)
         if self._taking and self.successor is not None:
             self._empty(live, touched)
@@ -313,8 +319,8 @@ class Freezer:
 
     def _empty(self, live: Any, touched: dict[str, Any]) -> None:
         """Put what the code touched out of its reach, before looking at who else holds it."""
-        former = live.flujo_thawer if hasattr(live, "flujo_thawer") else self.successor
-        object.__setattr__(live, "flujo_thawer", self.successor)
+        former = live.__flujo_thawer__ if hasattr(live, "__flujo_thawer__") else self.successor
+        object.__setattr__(live, "__flujo_thawer__", self.successor)
         swap_instance_dict(live, {})
         self._undo.append(Restore(live, touched, former))
 
@@ -393,6 +399,16 @@ def _same_items(base: Any, items: Any) -> bool:
     return base is not None and len(base) == len(items) and all(map(same_value, base, items))
 
 
+def _same_elements(base: set[Any], live: set[Any]) -> bool:
+    """Whether both have the very same elements. Equal ones may differ: `True` and `1`, entities with equal ids."""
+    return len(base) == len(live) and set(map(id, base)).issuperset(map(id, live))
+
+
+def _has_attributes(live: Any) -> bool:
+    """Whether somebody put attributes on an OrderedDict or a Counter, as `typing` does with one of its own."""
+    return not getattr(live, "__dict__", {}).keys() <= {"__orig_class__"}
+
+
 def _same_entries(base: dict[Any, Any], live: dict[Any, Any]) -> bool:
     """Whether both have the very same keys and values in the same order."""
     return len(base) == len(live) and all(map(is_, base, live)) and all(map(is_, base.values(), live.values()))
@@ -416,4 +432,5 @@ def _count_alone() -> int:
 
 
 _ALONE: Final = _count_alone()
+_FEW: Final = 3
 _BUILTIN: Final[frozenset[type]] = frozenset({list, dict, set})

@@ -28,9 +28,9 @@ _CLASS_ATTRIBUTE: Final = "__flujo_lazy__"
 class LazyObject(Protocol):
     """What the engine keeps on a live object besides its fields."""
 
-    flujo_source: RecordNode
+    __flujo_source__: RecordNode
     """What unread fields are filled from."""
-    flujo_thawer: Thawer
+    __flujo_thawer__: Thawer
 
 
 class Lazy:
@@ -55,11 +55,11 @@ class LazyField:
         if instance is None:
             return self._fall_back(owner)
         try:
-            value = instance.flujo_source.values[self.name]
+            value = instance.__flujo_source__.values[self.name]
         except (KeyError, AttributeError):
             return self._fall_back(instance.__class__)
         if isinstance(value, Node):
-            return instance.flujo_thawer.fill(instance, self.name, value)
+            return instance.__flujo_thawer__.fill(instance, self.name, value)
         _set_attribute(instance, self.name, value)
         return value
 
@@ -73,21 +73,22 @@ class LazyField:
 def lazy_class(shape: Shape) -> type:
     """The generated subclass for a shape."""
     user = shape.cls
-    made = vars(user).get(_CLASS_ATTRIBUTE)
+    made: type | None = user.__dict__.get(_CLASS_ATTRIBUTE)
     if made is None:
         made = _generate(shape)
         type.__setattr__(user, _CLASS_ATTRIBUTE, made)
-    return cast("type", made)
+    return made
 
 
 def instance_dict(lazy: Any) -> dict[str, Any]:
     """What was touched: the storage itself, without filling what was not."""
-    return cast("dict[str, Any]", type(lazy).flujo_storage.__get__(lazy))
+    touched: dict[str, Any] = type(lazy).__flujo_storage__.__get__(lazy)
+    return touched
 
 
 def swap_instance_dict(lazy: Any, values: dict[str, Any]) -> None:
     """Put another dict in the place of the storage, in one step for other threads."""
-    type(lazy).flujo_storage.__set__(lazy, values)
+    type(lazy).__flujo_storage__.__set__(lazy, values)
 
 
 def is_lazy(value: Any) -> bool:
@@ -98,19 +99,20 @@ def is_lazy(value: Any) -> bool:
 def new_lazy(source: RecordNode, thawer: Thawer) -> Any:
     """A live object with no field touched."""
     cls: Any = lazy_class(source.shape)
-    made = cls.__new__(cls)
+    made = object.__new__(cls)
     rebase(made, source, thawer)
     return made
 
 
 def rebase(lazy: Any, source: RecordNode, thawer: Thawer) -> None:
     """Let a live object's unread fields come from another record."""
-    _set_attribute(lazy, "flujo_source", source)
-    _set_attribute(lazy, "flujo_thawer", thawer)
-    for name in source.shape.cached_slots:
+    _set_attribute(lazy, "__flujo_source__", source)
+    _set_attribute(lazy, "__flujo_thawer__", thawer)
+    shape = source.shape
+    for name in shape.cached_slots:
         with contextlib.suppress(AttributeError):
             object.__delattr__(lazy, name)
-    if source.shape.kind == "pydantic":
+    if shape.kind == "pydantic":
         for name in PYDANTIC_POCKETS:
             value = source.values.get(name)
             _set_attribute(lazy, name, thawer.thaw(value) if isinstance(value, Node) else value)
@@ -119,13 +121,23 @@ def rebase(lazy: Any, source: RecordNode, thawer: Thawer) -> None:
 def fill_all(lazy: Any) -> dict[str, Any]:
     """Fill every field that is unread. Returns the instance dict."""
     touched = instance_dict(lazy)
-    source: RecordNode | None = getattr(lazy, "flujo_source", None)
+    source: RecordNode | None = getattr(lazy, "__flujo_source__", None)
     if source is not None:
         for name, value in source.values.items():
             if name not in touched and not _is_pocket(name):
-                filled = lazy.flujo_thawer.thaw(value) if isinstance(value, Node) else value
+                filled = lazy.__flujo_thawer__.thaw(value) if isinstance(value, Node) else value
                 touched.setdefault(name, filled)
+        _put_in_order(touched, source)
     return touched
+
+
+def _put_in_order(touched: dict[str, Any], source: RecordNode) -> None:
+    """Fields in the order the user's object had them, whichever was read first: models are serialised in it."""
+    names = [name for name in source.values if not _is_pocket(name)]
+    names += [name for name in touched if name not in source.values]
+    if list(touched) != names:
+        for name in names:
+            touched[name] = touched.pop(name)
 
 
 def _is_pocket(name: str) -> bool:
@@ -147,7 +159,8 @@ PYDANTIC_POCKETS: Final = ("__pydantic_fields_set__", "__pydantic_private__", "_
 
 def shape_behind(lazy: Any) -> Shape:
     """The shape that a live object's class was generated for."""
-    return cast("Shape", type(lazy).flujo_shape)
+    shape: Shape = type(lazy).__flujo_shape__
+    return shape
 
 
 def _generate(shape: Shape) -> type:
@@ -163,12 +176,12 @@ def _generate(shape: Shape) -> type:
         "__reduce_ex__": lambda self, protocol: detached(self).__reduce_ex__(protocol),
         "__delattr__": _delete,
         "__getattr__": _missing_attribute,
-        "flujo_shape": shape,
-        "flujo_storage": _storage_descriptor(storage),
-        **{name: LazyField(name, _class_default(user, name)) for name in shape.names},
+        "__flujo_shape__": shape,
+        "__flujo_storage__": _storage_descriptor(storage),
+        **{name: LazyField(name, _class_default(user, name)) for name in (*shape.names, *shape.slots)},
     }
     if not shape.has_dict:
-        namespace["__setattr__"] = _set_declared
+        namespace["__setattr__"] = _setter_of_declared(user)
     if shape.kind == "pydantic":
         namespace |= _pydantic_namespace(user)
     return type.__new__(type(user), user.__name__, (storage,), namespace)
@@ -176,7 +189,7 @@ def _generate(shape: Shape) -> type:
 
 def _with_storage(shape: Shape, user: type) -> type:
     """A subclass that has an instance dict, and places for what the engine keeps."""
-    places = ("flujo_source", "flujo_thawer", *(() if shape.has_dict else ("__dict__",)))
+    places = ("__flujo_source__", "__flujo_thawer__", *(() if shape.has_dict else ("__dict__",)))
     namespace = {"__slots__": places, "__module__": user.__module__, "__qualname__": user.__qualname__}
     return type.__new__(type(user), user.__name__, (Lazy, user), namespace)
 
@@ -197,23 +210,23 @@ def _user_method(self: Any, name: str) -> Any:
 
 def _delete(self: Any, name: str) -> None:
     """As the user's class has it; then forget what the sealed record had."""
-    source: RecordNode | None = getattr(self, "flujo_source", None)
+    source: RecordNode | None = getattr(self, "__flujo_source__", None)
     if source is not None and name in source.values:
         getattr(self, name)
     _user_method(self, "__delattr__")(self, name)
     if source is not None and name in source.values and name not in instance_dict(self):
         rest = {other: value for other, value in source.values.items() if other != name}
-        _set_attribute(self, "flujo_source", RecordNode(source.shape, rest, source))
+        _set_attribute(self, "__flujo_source__", RecordNode(source.shape, rest, source))
 
 
 def _missing_attribute(self: Any, name: str) -> Any:
     """Attributes that the class does not declare, and then the user's own `__getattr__`."""
-    if not name.startswith("flujo_"):
-        source: RecordNode | None = getattr(self, "flujo_source", None)
+    if not name.startswith("__flujo_"):
+        source: RecordNode | None = getattr(self, "__flujo_source__", None)
         if source is not None and name in source.values and name not in source.shape.names:
             value = source.values[name]
             if isinstance(value, Node):
-                return self.flujo_thawer.fill(self, name, value)
+                return self.__flujo_thawer__.fill(self, name, value)
             _set_attribute(self, name, value)
             return value
         user = shape_behind(self).cls
@@ -222,13 +235,18 @@ def _missing_attribute(self: Any, name: str) -> Any:
     raise AttributeError(f"{shape_behind(self).cls.__name__!r} object has no attribute {name!r}")
 
 
-def _set_declared(self: Any, name: str, value: Any) -> None:
+def _setter_of_declared(user: Any) -> Any:
     """For slotted classes: the instance dict would take any name, the user's class does not."""
-    user: Any = shape_behind(self).cls
-    found = next((vars(base)[name] for base in user.__mro__ if name in vars(base)), None)
-    if not hasattr(type(found), "__set__"):
-        raise AttributeError(f"{user.__name__!r} object has no attribute {name!r}")
-    user.__setattr__(self, name, value)
+    found = {name: value for base in reversed(user.__mro__) for name, value in vars(base).items()}
+    declared = frozenset(name for name, value in found.items() if hasattr(type(value), "__set__"))
+    store = user.__setattr__
+
+    def set_declared(self: Any, name: str, value: Any) -> None:
+        if name not in declared:
+            raise AttributeError(f"{user.__name__!r} object has no attribute {name!r}")
+        store(self, name, value)
+
+    return set_declared
 
 
 def _pydantic_namespace(user: Any) -> dict[str, Any]:

@@ -48,7 +48,8 @@ class RecordNode(Node):
     __slots__ = ("shape", "values")
 
     def __init__(self, shape: Shape, values: dict[str, Any], origin: Node | None = None) -> None:
-        super().__init__(origin)
+        # As the base class has it; each step makes a record, and a call costs more than all of this.
+        self.lineage = next(_lineages) if origin is None else origin.lineage
         self.shape = shape
         self.values = values
 
@@ -62,6 +63,13 @@ class DictNode(Node):
         super().__init__(origin)
         self.items = items
         self.flat = flat
+
+    def is_like(self, items: dict[Any, Any]) -> bool:
+        """Whether a dict is of the same kind, whatever it holds."""
+        kind = type(self.items)
+        if kind is not type(items):
+            return False
+        return kind is dict or getattr(self.items, "default_factory", None) is getattr(items, "default_factory", None)
 
 
 class ListNode(Node):

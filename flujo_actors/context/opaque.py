@@ -34,7 +34,7 @@ class _Comparison:
             return True
         if type(one) is not type(other):
             return False
-        if is_atom_class(type(one)):
+        if is_atom_class(type(one)) and type(one) is not frozenset:
             return same_atom(one, other)
         pair = (id(one), id(other))
         if pair in self._met:
@@ -48,11 +48,15 @@ class _Comparison:
             return self._same_items(one, other)
         if type(one) is dict:
             return self._same_items([*one, *one.values()], [*other, *other.values()])
-        if type(one) is set:
-            return bool(one == other)
+        if type(one) in {set, frozenset}:
+            return self._same_elements(one, other)
         if type(one) is bytearray:
             return bytes(one) == bytes(other)
         return self._same_items(_stored(one), _stored(other))
+
+    def _same_elements(self, one: Any, other: Any) -> bool:
+        counterparts = {element: element for element in other}
+        return bool(one == other) and all(self.same(element, counterparts[element]) for element in one)
 
     def _same_items(self, one: Any, other: Any) -> bool:
         return len(one) == len(other) and all(self.same(a, b) for a, b in zip(one, other, strict=True))

@@ -21,19 +21,24 @@ from flujo_actors.context.nodes import ABSENT, MapNode, Node, RecordNode
 
 def sealed_atoms(live: Any, root: Node) -> RecordNode | None:
     """The sealed state of a context in which atoms were set, and nothing else was touched; else `None`."""
-    if not isinstance(root, RecordNode) or not root.shape.is_simple or live.flujo_source is not root:
+    if not isinstance(root, RecordNode) or not root.shape.is_simple or live.__flujo_source__ is not root:
         return None
     touched = instance_dict(live)
     if not all_atoms(touched.values()):
         return None
-    values = root.values
-    changed = {name: value for name, value in touched.items() if not same_value(values.get(name, ABSENT), value)}
-    return RecordNode(root.shape, {**values, **changed}, root) if changed else root
+    before = root.values
+    # What was read only is the very same object, which is told without a call.
+    changed = {
+        name: value
+        for name, value in touched.items()
+        if (former := before.get(name, ABSENT)) is not value and not same_value(former, value)
+    }
+    return RecordNode(root.shape, {**before, **changed}, root) if changed else root
 
 
 def atomic_changes(live: Any, root: Node, source: int) -> dict[Any, Change] | None:
     """What a branch changed of its context, if it set atoms and keys of maps to atoms only; else `None`."""
-    if not isinstance(root, RecordNode) or not root.shape.is_simple or live.flujo_source is not root:
+    if not isinstance(root, RecordNode) or not root.shape.is_simple or live.__flujo_source__ is not root:
         return None
     values = root.values
     parts: dict[Any, Change] = {}

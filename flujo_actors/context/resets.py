@@ -53,7 +53,7 @@ class Rebase:
     def __call__(self) -> None:
         """Do it."""
         if self.thawer is None:
-            object.__setattr__(self.live, "flujo_source", self.node)
+            object.__setattr__(self.live, "__flujo_source__", self.node)
         else:
             rebase(self.live, self.node, self.thawer)
 
@@ -68,5 +68,5 @@ class Restore:
 
     def __call__(self) -> None:
         """Do it."""
-        object.__setattr__(self.live, "flujo_thawer", self.thawer)
+        object.__setattr__(self.live, "__flujo_thawer__", self.thawer)
         swap_instance_dict(self.live, self.touched)

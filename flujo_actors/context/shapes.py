@@ -37,6 +37,8 @@ class Shape:
     """`attrs`, `dataclass`, `pydantic` or `plain`."""
     names: tuple[str, ...]
     """The declared fields, in order; a plain class has none."""
+    slots: tuple[str, ...]
+    """Where an object keeps state outside its `__dict__`: declared fields, and what a subclass adds to them."""
     rules: Mapping[str, MergeRule]
     shared: frozenset[str]
     """Fields passed on as they are."""
@@ -74,19 +76,16 @@ class Shape:
         if self.kind == "pydantic":
             yield from _pockets(value)
             return
-        for name in self._slots():
+        for name in self.slots:
             try:
                 yield name, getattr(value, name)
             except AttributeError:
                 continue
 
-    def _slots(self) -> tuple[str, ...]:
-        return _slot_names(self.cls)
-
     def build(self, values: Mapping[str, Any]) -> Any:
-        """An object of the user's class with these values, without running its `__init__`, validators or hooks."""
+        """An object of the user's class with these values; no `__new__`, `__init__`, validator or hook of it runs."""
         cls: Any = self.cls
-        made = cls.__new__(cls)
+        made = object.__new__(cls)
         self.fill(made, values)
         return made
 
@@ -140,18 +139,20 @@ def _declared(cls: type, kind: str, names: tuple[str, ...], *, frozen: bool) -> 
     hints = _hints(cls)
     declared = {name: [*_metadata(cls, kind, name), *_extras(hints.get(name))] for name in names}
     derived = _cached_properties(cls)
+    cached = _cached_slots(cls)
     shared = frozenset(n for n, found in declared.items() if any(isinstance(rule, Shared) for rule in found))
     maps, lists = _collection_fields(cls, {name: hints.get(name) for name in names})
     return Shape(
         reference=weakref.ref(cls),
         kind=kind,
         names=names,
+        slots=() if kind == "pydantic" else tuple(name for name in _all_slots(cls) if name not in cached),
         rules={n: rule for n, found in declared.items() for rule in found if isinstance(rule, MergeRule)},
         shared=shared,
         mappings=maps,
         sequences=lists,
         derived=derived,
-        cached_slots=tuple(name for name in _all_slots(cls) if _is_cached_slot(cls, name)),
+        cached_slots=cached,
         frozen=frozen,
         has_dict=_dict_descriptor(cls) is not None,
         is_simple=kind != "pydantic" and not derived and not shared,
@@ -193,10 +194,6 @@ def _copies_by_state(cls: type) -> bool:
     )
 
 
-def _slot_names(cls: type) -> tuple[str, ...]:
-    return tuple(name for name in _all_slots(cls) if not _is_cached_slot(cls, name))
-
-
 def _all_slots(cls: type) -> tuple[str, ...]:
     names: list[str] = []
     for base in cls.__mro__:
@@ -208,9 +205,11 @@ def _all_slots(cls: type) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _is_cached_slot(cls: type, name: str) -> bool:
-    """Attrs keeps a slotted class's cached properties in slots that are not fields."""
-    return attrs.has(cls) and name not in {field.name for field in attrs.fields(cls)} and hasattr(cls, "__getattr__")
+def _cached_slots(cls: type) -> tuple[str, ...]:
+    """Attrs keeps a slotted class's cached properties in slots, which a `__getattr__` of its own making fills."""
+    made = [getattr(vars(base).get("__getattr__"), "__globals__", {}) for base in cls.__mro__]
+    cached = {name for names in made if "_cached_setattr_get" in names for name in names["cached_properties"]}
+    return tuple(name for name in _all_slots(cls) if name in cached)
 
 
 def _cached_properties(cls: type) -> frozenset[str]:

@@ -45,7 +45,7 @@ class Thawer:
 
     def fill(self, lazy: Any, name: str, node: Node) -> Any:
         """The live value of a field that is read for the first time."""
-        if name in self.aliased and not self._eager and lazy.flujo_source.lineage == self.root.lineage:
+        if name in self.aliased and not self._eager and lazy.__flujo_source__.lineage == self.root.lineage:
             self.fill_aliased(lazy)
         value = self.thaw(node)
         if self.run is not None and isinstance(node, DictNode | ListNode | SetNode):
@@ -57,7 +57,7 @@ class Thawer:
         """Fill all fields of the root that share an object, all the way down."""
         self._eager = True
         try:
-            touched, values = instance_dict(lazy), lazy.flujo_source.values
+            touched, values = instance_dict(lazy), lazy.__flujo_source__.values
             for name in sorted(self.aliased):
                 if name not in touched and isinstance(values.get(name), Node):
                     touched[name] = self.thaw(values[name])
@@ -85,10 +85,15 @@ class Thawer:
         if node is not None:
             self.copies.pop(id(node), None)
 
+    def rebind(self, live: Any, node: Node) -> None:
+        """Remember that the live object, which came from another node, went into this one."""
+        self.copies.pop(id(self.originals[id(live)]), None)
+        self.bind(live, node)
+
     def thaw_root(self) -> Any:
         """The live object of the whole context."""
         if isinstance(self.root, RecordNode):
-            return self.thaw(self.root)
+            return self._record(self.root)  # of which there is no copy yet
         self._eager = bool(self.aliased)
         live = self.thaw(self.root)
         self._eager = False
@@ -107,7 +112,7 @@ class Thawer:
 
     def _plain(self, node: RecordNode) -> Any:
         cls: Any = node.shape.cls
-        live = self.bind(cls.__new__(cls), node)
+        live = self.bind(object.__new__(cls), node)
         for name, value in node.values.items():
             _set_attribute(live, name, self.part(value))
         return live
@@ -172,7 +177,7 @@ class Publisher(Thawer):
     def _record(self, node: RecordNode) -> Any:
         shape = node.shape
         cls: Any = shape.cls
-        made = self.bind(cls.__new__(cls), node)
+        made = self.bind(object.__new__(cls), node)
         shape.fill(made, {name: self.part(value) for name, value in node.values.items()})
         return made
 

@@ -8,8 +8,8 @@ from typing import Any
 import attrs
 
 from flujo_actors.context.advice import Run
-from flujo_actors.context.changes import Change, Edit, ListEdit, Replace, SetEdit
-from flujo_actors.context.freeze import Freezer, same_value
+from flujo_actors.context.changes import Change, Edit, ListEdit, Replace, SetEdit, diff
+from flujo_actors.context.freeze import Freezer
 from flujo_actors.context.nodes import DictNode, RecordNode
 from flujo_actors.context.paths import Field, Key, Part, format_path
 from flujo_actors.context.thaw import Thawer, publish
@@ -111,17 +111,14 @@ def _converted(field: Any, value: Any, node: RecordNode) -> Any:
 
 
 def _store(node: RecordNode, name: str, value: Any) -> None:
-    sealed = Freezer(None, None, taking=False).seal(value)
-    if not same_value(node.values[name], sealed) and not _is_same(node.values[name], value):
+    """Put a checked value in the place of a merged one, unless it is the same: then keep what that shares."""
+    sealed = _sealed(value)
+    if diff(_sealed(publish(node.values[name])), sealed) is not None:
         node.values[name] = sealed
 
 
-def _is_same(sealed: Any, value: Any) -> bool:
-    """Whether a converter gave back what it was given: then the sealed value stays, and what it shares."""
-    try:
-        return type(publish(sealed)) is type(value) and bool(publish(sealed) == value)
-    except Exception:  # noqa: BLE001 - a user's `__eq__`
-        return False
+def _sealed(value: Any) -> Any:
+    return Freezer(None, None, taking=False).seal(value)
 
 
 def _sources(change: Change) -> set[int]:
