@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import traceback
+from typing import cast
 
 import attrs
 
@@ -122,8 +123,8 @@ def _from_exception(domain: FailureDomain, prefix: str, error: BaseException, *,
 
 def _text_of(error: BaseException) -> str:
     """The exception's own text; a user's `__str__` that raises must not hide the failure it belongs to."""
-    inside = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-    if inside:
+    if isinstance(error, BaseExceptionGroup):
+        inside = cast("BaseExceptionGroup[BaseException]", error).exceptions
         return "; ".join(f"{type(each).__name__}: {_text_of(each)}" for each in inside)
     try:
         return str(error)
