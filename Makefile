@@ -25,6 +25,7 @@ check: lint types test
 
 benchmark: $(READY)
 	$(BIN)/python benchmarks/step_overhead.py
+	$(BIN)/python benchmarks/composites.py
 	$(BIN)/python benchmarks/context_merging.py
 
 # Until interrupted: new examples for the laws of contexts.

@@ -6,7 +6,7 @@ The layers, imports run downward only:
     system, run                         assemble a run
     supervisors/*      storage/*        policies over messages | spans to disk
     actor, mailbox, messages, clock     the kernel of the actor model
-    steps/*, context/*, results, spans, events, failures, usage, errors     plain data and pure functions
+    steps/*, context/*, results, spans, events, failures, limits, usage, errors     plain data and pure functions
 """
 
 from flujo_actors._version import __version__
@@ -23,12 +23,31 @@ from flujo_actors.errors import (
     StepDefinitionError,
     StorageError,
     SystemClosedError,
+    UsageLimitExceededError,
 )
 from flujo_actors.failures import Failure, FailureDomain
+from flujo_actors.limits import UsageLimits
 from flujo_actors.results import PipelineResult, StepResult
 from flujo_actors.run import Run, RunAbortedError
 from flujo_actors.spans import Span, SpanStatus
-from flujo_actors.steps import AnyStep, BaseStep, Pipeline, RetryPolicy, Step, step
+from flujo_actors.steps import (
+    AnyStep,
+    BaseStep,
+    BranchFailureStrategy,
+    ConditionalStep,
+    DynamicParallelRouterStep,
+    LoopStep,
+    ParallelStep,
+    Pipeline,
+    PluginOutcome,
+    RefinementCheck,
+    RefinementStep,
+    RetryPolicy,
+    Step,
+    ValidationResult,
+    refine_until,
+    step,
+)
 from flujo_actors.system import System, open_system, run_pipeline
 from flujo_actors.usage import Usage, UsageMeter
 
@@ -36,9 +55,20 @@ __all__ = [  # noqa: RUF022 - grouped by what they are for
     # Describing a pipeline
     "AnyStep",
     "BaseStep",
+    "BranchFailureStrategy",
+    "ConditionalStep",
+    "DynamicParallelRouterStep",
+    "LoopStep",
+    "ParallelStep",
     "Pipeline",
+    "PluginOutcome",
+    "RefinementCheck",
+    "RefinementStep",
     "RetryPolicy",
     "Step",
+    "UsageLimits",
+    "ValidationResult",
+    "refine_until",
     "step",
     # The context of a run
     "ContextList",
@@ -73,6 +103,7 @@ __all__ = [  # noqa: RUF022 - grouped by what they are for
     "StepDefinitionError",
     "StorageError",
     "SystemClosedError",
+    "UsageLimitExceededError",
     # The version
     "__version__",
 ]

@@ -7,6 +7,7 @@ stands here is raised for wrong definitions, wrong calls, unusable storage and s
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -65,6 +66,19 @@ class RunFailedError(FlujoError):
 
     def __str__(self) -> str:
         return f"Run {self.run_id} has no output: {self.explanation}"
+
+
+@attrs.define(eq=False, slots=False)
+class UsageLimitExceededError(FlujoError):
+    """More was spent in a run than a usage limit allows. Raised by `run` and `wait` once everything has stopped."""
+
+    breach: str
+    """Which limit, as a sentence."""
+    result: Any = attrs.field(repr=False)
+    """The `PipelineResult`, with the true spend; what breached the limit is in it."""
+
+    def __str__(self) -> str:
+        return self.breach
 
 
 @attrs.define(eq=False, slots=False)

@@ -12,6 +12,8 @@ from typing import cast
 
 import attrs
 
+from flujo_actors.errors import MergeConflictError
+
 
 class FailureDomain(enum.StrEnum):
     """Where a failure came from. It decides whether a step is retried and what the feedback says."""
@@ -20,8 +22,22 @@ class FailureDomain(enum.StrEnum):
     """The agent raised."""
     TIMEOUT = "timeout"
     """The step's time ran out."""
+    PROCESSOR = "processor"
+    """A prompt or output processor raised."""
+    PLUGIN = "plugin"
+    """A plugin said no, or raised."""
+    VALIDATOR = "validator"
+    """A validator said no, or raised."""
     CONTEXT = "context"
     """What the step left in the context cannot be kept there."""
+    MERGE = "merge"
+    """Branches changed the same thing, or could not be merged."""
+    MAPPER = "mapper"
+    """A function that maps inputs or outputs raised."""
+    CONDITION = "condition"
+    """A function that decides raised."""
+    USAGE_LIMIT = "usage_limit"
+    """More was spent than a limit allows."""
     CANCELLED = "cancelled"
     """The step was stopped from outside."""
 
@@ -40,10 +56,14 @@ class Failure:
     """The path of the step that failed."""
     attempt: int = 1
     """Which attempt of the step it was, from 1."""
+    phase: str | None = None
+    """What of the step it was besides the agent: `plugin 'Tone'`, `output processor 'strip'`."""
     exception_type: str | None = None
     """The name of the exception's class, when there was an exception."""
     cause: Failure | None = None
     """The failure that led to this one, when there was one."""
+    others: tuple[Failure, ...] = ()
+    """What led to it besides `cause`: the failures of the other branches."""
     running: tuple[str, ...] = ()
     """For a timeout or a cancellation: the paths of the steps that were stopped in the middle of their work."""
     exception: BaseException | None = attrs.field(default=None, eq=False, repr=False)
@@ -54,6 +74,8 @@ class Failure:
         stopped = [path for path in self.running if path != self.step]
         if stopped:
             where += f" (while running {', '.join(stopped)})"
+        if self.phase is not None:
+            where += f" ({self.phase})"
         if self.attempt > 1:
             where += f" (attempt {self.attempt})"
         return f"{where}, caused by {self.cause}" if self.cause is not None else where
@@ -69,11 +91,44 @@ def agent_failure(error: BaseException, *, step: str, attempt: int) -> Failure:
     return _from_exception(FailureDomain.AGENT, "Agent execution failed with", error, step=step, attempt=attempt)
 
 
+def phase_failure(
+    domain: FailureDomain, feedback: str, problem: BaseException | str, *, phase: str, step: str, attempt: int
+) -> Failure:
+    """A processor, plugin or validator raised, or said no; `feedback` is what to say before its reason."""
+    if isinstance(problem, str):
+        return Failure(
+            domain, message=problem, feedback=f"{feedback}: {problem}", step=step, attempt=attempt, phase=phase
+        )
+    failure = _from_exception(domain, "", problem, step=step, attempt=attempt)
+    return attrs.evolve(failure, feedback=f"{feedback}: {failure.message}", phase=phase)
+
+
 def context_failure(error: BaseException, *, step: str, attempt: int) -> Failure:
     """The step's writes cannot be kept in the context."""
     return attrs.evolve(
         _from_exception(FailureDomain.CONTEXT, "", error, step=step, attempt=attempt),
         feedback=f"Context validation failed: {_text_of(error)}",
+    )
+
+
+def user_function_failure(
+    domain: FailureDomain, feedback: str, error: BaseException, *, step: str, attempt: int
+) -> Failure:
+    """A function that a step was given raised; `feedback` is what to say of it."""
+    failure = _from_exception(domain, "", error, step=step, attempt=attempt)
+    return attrs.evolve(failure, feedback=f"{feedback}: {failure.message}")
+
+
+def wrapped_failure(cause: Failure, feedback: str, *, step: str, attempt: int) -> Failure:
+    """A composite failed because a child did: in the child's domain, in the words of the composite."""
+    return Failure(
+        cause.domain,
+        message=cause.message,
+        feedback=feedback,
+        step=step,
+        attempt=attempt,
+        cause=cause,
+        running=cause.running,
     )
 
 
@@ -105,6 +160,21 @@ def cancelled_failure(
         running=running,
         cause=cause,
     )
+
+
+def merge_failure(error: BaseException, *, step: str, attempt: int) -> Failure:
+    """What branches wrote cannot be merged."""
+    failure = _from_exception(
+        FailureDomain.MERGE, "Merging the branches failed with", error, step=step, attempt=attempt
+    )
+    if isinstance(error, MergeConflictError):
+        failure = attrs.evolve(failure, feedback=failure.message)
+    return failure
+
+
+def usage_limit_failure(breach: str, *, running: tuple[str, ...]) -> Failure:
+    """More was spent in the run than a limit allows."""
+    return Failure(FailureDomain.USAGE_LIMIT, message=breach, feedback=breach, step="", running=running)
 
 
 def _from_exception(domain: FailureDomain, prefix: str, error: BaseException, *, step: str, attempt: int) -> Failure:

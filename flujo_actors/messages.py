@@ -39,6 +39,8 @@ class Start:
     """Seconds to wait first, the back-off of a retry."""
     limit: TimeLimit | None = None
     """How long the work may take once it has begun."""
+    tried: int = 0
+    """What the attempts before count as in `StepResult.attempts`: one each, for a loop its iterations."""
 
 
 @attrs.frozen

@@ -37,6 +37,20 @@ def raise_sole(group: BaseExceptionGroup[BaseException]) -> NoReturn:
         del error, context, group
 
 
+def split_cancelled(
+    group: BaseExceptionGroup[BaseException],
+) -> tuple[ExceptionGroup[Exception] | None, BaseException]:
+    """What of a group is a failure of user code, and what has to go on, from code with a nursery of its own.
+
+    When that nursery is cancelled and errors are raised in it too, only the cancellation goes on: the code is
+    being stopped anyway. A group that holds anything else, `KeyboardInterrupt` for instance, goes on whole.
+    """
+    cancelled, errors = group.split(trio.Cancelled)
+    if cancelled is None or not isinstance(errors, ExceptionGroup):
+        return None, group
+    return cast("ExceptionGroup[Exception]", errors), cancelled
+
+
 def exceptions_in(error: BaseException) -> tuple[BaseException, ...]:
     """The members of a group; none for an exception that is no group."""
     if not isinstance(error, BaseExceptionGroup):

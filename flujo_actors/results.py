@@ -36,14 +36,15 @@ class StepResult:
     token_counts: int = 0
     """Prompt and completion tokens spent, failed attempts included."""
     feedback: str | None = None
-    """The failure as one sentence; `None` on success."""
+    """The failure as one sentence; `None` on success, but for a loop, which says how it ended."""
     failure: Failure | None = None
     """The failure as data; `None` on success."""
     step_history: tuple[StepResult, ...] = ()
     """The results of the children, in order; of every attempt when there were several."""
     metadata: Mapping[str, Any] = attrs.Factory(dict[str, Any])
     """What else the kind of step has to say."""
-    _branch: ContextBranch | None = attrs.field(default=None, eq=False, repr=False, alias="branch")
+    branch: ContextBranch | None = attrs.field(default=None, eq=False, repr=False)
+    """The step's branch of the context, for supervisors."""
 
     @property
     def branch_context(self) -> Any:
@@ -51,7 +52,7 @@ class StepResult:
 
         A leaf that failed left nothing: it is the context that its last attempt was given.
         """
-        return None if self._branch is None else self._branch.snapshot()
+        return None if self.branch is None else self.branch.snapshot()
 
 
 @attrs.frozen(slots=False)

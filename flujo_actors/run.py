@@ -10,8 +10,9 @@ from typing import Any, Final, Generic, TypeVar
 import trio
 
 from flujo_actors.context import ContextBranch
-from flujo_actors.errors import FlujoError
+from flujo_actors.errors import FlujoError, UsageLimitExceededError
 from flujo_actors.events import EventsMissed, RunEvent
+from flujo_actors.limits import UsageLimits
 from flujo_actors.nurseries import exceptions_in
 from flujo_actors.results import PipelineResult
 from flujo_actors.spans import SpanStatus
@@ -40,15 +41,17 @@ class Run(Generic[OutputT, ContextT]):
         self,
         pipeline: AnyStep,
         data: Any,
+        *,
         branch: ContextBranch,
         environment: RunEnvironment,
         storage: StorageActor | None,
+        limits: UsageLimits | None,
     ) -> None:
         self._pipeline = pipeline
         self._data = data
         self._environment = environment
         self._storage = storage
-        self._root = RootSupervisor(environment, branch)
+        self._root = RootSupervisor(environment, branch, limits)
         self._started_at = environment.clock.now()
         self._ended = trio.Event()
         self._watchers: list[Watcher] = []
@@ -68,13 +71,18 @@ class Run(Generic[OutputT, ContextT]):
 
         Raises:
             RunAbortedError: the run was ended from around it and has no result.
+            UsageLimitExceededError: a usage limit ended it; the result is in the error.
         """
         await self._ended.wait()
         if self._result is None:
             # Whatever ended the run is cancelling us too, unless we are outside of it.
             await trio.lowlevel.checkpoint()
             raise RunAbortedError(f"Run {self.run_id} was ended together with the system that ran it")
-        return self._result
+        return self._within_limits(self._result)
+
+    async def run_here(self) -> PipelineResult[OutputT, ContextT]:
+        """Run to the end, in the task that calls this, and give the result as `wait` does."""
+        return self._within_limits(await self.execute())
 
     def cancel(self, reason: str = "cancelled by the caller") -> None:
         """Stop the run. Its result has the status `CANCELLED`, and all that was spent and done until then."""
@@ -105,6 +113,11 @@ class Run(Generic[OutputT, ContextT]):
             for watcher in self._watchers:
                 watcher.close()
         return self._result
+
+    def _within_limits(self, result: PipelineResult[OutputT, ContextT]) -> PipelineResult[OutputT, ContextT]:
+        if self._environment.breach is not None:
+            raise UsageLimitExceededError(self._environment.breach, result)
+        return result
 
     async def _execute(self) -> PipelineResult[OutputT, ContextT]:
         if self._storage is not None:

@@ -147,10 +147,14 @@ def failure_attributes(failure: Failure) -> dict[str, Any]:
         attributes["exception_type"] = failure.exception_type
     if failure.traceback is not None:
         attributes["traceback"] = failure.traceback
+    if failure.phase is not None:
+        attributes["phase"] = failure.phase
     if failure.running:
         attributes["running"] = list(failure.running)
     if failure.cause is not None:
         attributes["cause"] = failure_attributes(failure.cause)
+    if failure.others:
+        attributes["others"] = [failure_attributes(other) for other in failure.others]
     return attributes
 
 

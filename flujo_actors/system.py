@@ -12,6 +12,7 @@ import trio
 from flujo_actors.clock import IdSource, RunClock
 from flujo_actors.context import open_branch
 from flujo_actors.errors import InvalidPipelineError, Problem, SystemClosedError
+from flujo_actors.limits import UsageLimits
 from flujo_actors.nurseries import open_inner_nursery
 from flujo_actors.results import PipelineResult
 from flujo_actors.run import Run
@@ -44,13 +45,32 @@ class System:
 
     @overload
     async def run(
-        self, pipeline: BaseStep[InputT, OutputT, None], data: InputT, *, resources: Any = None
+        self,
+        pipeline: BaseStep[InputT, OutputT, None],
+        data: InputT,
+        *,
+        resources: Any = None,
+        usage_limits: UsageLimits | None = None,
     ) -> PipelineResult[OutputT, None]: ...
     @overload
     async def run(
-        self, pipeline: BaseStep[InputT, OutputT, ContextT], data: InputT, *, context: ContextT, resources: Any = None
+        self,
+        pipeline: BaseStep[InputT, OutputT, ContextT],
+        data: InputT,
+        *,
+        context: ContextT,
+        resources: Any = None,
+        usage_limits: UsageLimits | None = None,
     ) -> PipelineResult[OutputT, ContextT]: ...
-    async def run(self, pipeline: AnyStep, data: Any, *, context: Any = None, resources: Any = None) -> Any:
+    async def run(
+        self,
+        pipeline: AnyStep,
+        data: Any,
+        *,
+        context: Any = None,
+        resources: Any = None,
+        usage_limits: UsageLimits | None = None,
+    ) -> Any:
         """Run a pipeline, or any step, to its end.
 
         A step that fails raises nothing here: look at `result.success` and `result.failure`.
@@ -64,30 +84,51 @@ class System:
             context: an attrs or dataclass instance, a pydantic model or a dict. It is copied, never changed; what
                 the run made of it is `result.context`.
             resources: handed as it is to agents that declare `resources`.
+            usage_limits: what the run may spend. Once it has spent more, everything in it is cancelled.
 
         Raises:
+            UsageLimitExceededError: a limit, of the run or of a step in it, was breached. The result is in the error.
             InvalidPipelineError: the pipeline cannot run, for the reasons listed. Nothing has happened.
             ContextError: the context is of another type, or holds what cannot be isolated. Nothing has happened.
             SystemClosedError: the system's block has ended.
         """
-        return await self._prepare(pipeline, data, context, resources).execute()
+        return await self._prepare(pipeline, data, context, resources, usage_limits).run_here()
 
     @overload
     async def start(
-        self, pipeline: BaseStep[InputT, OutputT, None], data: InputT, *, resources: Any = None
+        self,
+        pipeline: BaseStep[InputT, OutputT, None],
+        data: InputT,
+        *,
+        resources: Any = None,
+        usage_limits: UsageLimits | None = None,
     ) -> Run[OutputT, None]: ...
     @overload
     async def start(
-        self, pipeline: BaseStep[InputT, OutputT, ContextT], data: InputT, *, context: ContextT, resources: Any = None
+        self,
+        pipeline: BaseStep[InputT, OutputT, ContextT],
+        data: InputT,
+        *,
+        context: ContextT,
+        resources: Any = None,
+        usage_limits: UsageLimits | None = None,
     ) -> Run[OutputT, ContextT]: ...
-    async def start(self, pipeline: AnyStep, data: Any, *, context: Any = None, resources: Any = None) -> Any:
+    async def start(
+        self,
+        pipeline: AnyStep,
+        data: Any,
+        *,
+        context: Any = None,
+        resources: Any = None,
+        usage_limits: UsageLimits | None = None,
+    ) -> Any:
         """Start a run and return at once with a handle of it. The run ends with the system at the latest.
 
         A checkpoint, before anything has happened; an event stream opened right after it misses nothing.
 
         Args and errors are those of `run`.
         """
-        run = self._prepare(pipeline, data, context, resources)
+        run = self._prepare(pipeline, data, context, resources, usage_limits)
         await trio.lowlevel.checkpoint()
         self._nursery.start_soon(run.execute, name=f"run {run.run_id}")
         return run
@@ -96,7 +137,9 @@ class System:
         """Take no more runs. Called at the end of the system's block."""
         self._closed = True
 
-    def _prepare(self, pipeline: AnyStep, data: Any, context: Any, resources: Any) -> Run[Any, Any]:
+    def _prepare(
+        self, pipeline: AnyStep, data: Any, context: Any, resources: Any, usage_limits: UsageLimits | None
+    ) -> Run[Any, Any]:
         if self._closed:
             raise SystemClosedError
         problems = (*pipeline.check(), *check_context(pipeline, context), *self._unknown_steps(pipeline))
@@ -112,7 +155,14 @@ class System:
             resources=resources,
             sink=self._storage,
         )
-        return Run(root, data, open_branch(context), environment, self._storage)
+        return Run(
+            root,
+            data,
+            branch=open_branch(context),
+            environment=environment,
+            storage=self._storage,
+            limits=usage_limits,
+        )
 
     def _unknown_steps(self, pipeline: AnyStep) -> list[Problem]:
         problems: list[Problem] = []
@@ -176,6 +226,7 @@ def run_pipeline(
     data: InputT,
     *,
     resources: Any = None,
+    usage_limits: UsageLimits | None = None,
     storage: StateBackend | None = None,
 ) -> PipelineResult[OutputT, None]: ...
 @overload
@@ -185,6 +236,7 @@ def run_pipeline(
     *,
     context: ContextT,
     resources: Any = None,
+    usage_limits: UsageLimits | None = None,
     storage: StateBackend | None = None,
 ) -> PipelineResult[OutputT, ContextT]: ...
 def run_pipeline(
@@ -193,6 +245,7 @@ def run_pipeline(
     *,
     context: Any = None,
     resources: Any = None,
+    usage_limits: UsageLimits | None = None,
     storage: StateBackend | None = None,
 ) -> Any:
     """Run a pipeline in a program that is not a trio program: opens a trio loop and a system just for it.
@@ -202,6 +255,6 @@ def run_pipeline(
 
     async def main() -> Any:
         async with open_system(storage=storage) as system:
-            return await system.run(pipeline, data, context=context, resources=resources)
+            return await system.run(pipeline, data, context=context, resources=resources, usage_limits=usage_limits)
 
     return trio.run(main)

@@ -9,6 +9,7 @@ exactly 1 is not breached by them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Context, Decimal
 from typing import Final
 
@@ -54,10 +55,17 @@ class UsageMeter:
     Not a coroutine and never blocks: `charge` counts at once, so call it as soon as the money is spent.
     """
 
-    __slots__ = ("_completion_tokens", "_parent", "_prompt_tokens", "exact_cost_usd", "total_tokens")
+    __slots__ = ("_completion_tokens", "_parent", "_prompt_tokens", "_watch", "exact_cost_usd", "total_tokens")
 
-    def __init__(self, parent: UsageMeter | None = None) -> None:
+    def __init__(self, parent: UsageMeter | None = None, watch: Callable[[Usage], None] | None = None) -> None:
+        """Make a meter.
+
+        Args:
+            parent: the meter of the step above, which counts everything too.
+            watch: told the total after each charge. It does not raise.
+        """
         self._parent = parent
+        self._watch = watch
         self._prompt_tokens = 0
         self._completion_tokens = 0
         self.exact_cost_usd = _ZERO
@@ -105,6 +113,8 @@ class UsageMeter:
             meter.total_tokens += amount.total_tokens
             meter._prompt_tokens += amount.prompt_tokens
             meter._completion_tokens += amount.completion_tokens
+            if meter._watch is not None:
+                meter._watch(meter.total())
             meter = meter._parent
 
 

@@ -5,6 +5,13 @@ step_actor    one attempt of one step: a `Start` in, exactly one report out
 leaf          `Step`: calls the agent
 supervisor    a step actor with children
 sequence      `Pipeline`
+loop          `LoopStep`
+refinement    `refine_until`
+rounds        what those two have in common
+conditional   `ConditionalStep`
+asking        calling what a user gave a composite step
+fallback      what a step amounts to when its fallback has run
+recording     spans and results of children
 children      spawning, retrying and recording children
 decisions     what to do about a failed child, as pure functions
 root          the supervisor of a whole run
@@ -13,26 +20,54 @@ environment   what all actors of a run share
 
 from typing import Final
 
-from flujo_actors.steps import Pipeline, Step
+from flujo_actors.steps import (
+    ConditionalStep,
+    DynamicParallelRouterStep,
+    LoopStep,
+    ParallelStep,
+    Pipeline,
+    RefinementStep,
+    Step,
+)
 from flujo_actors.supervisors.children import Children
+from flujo_actors.supervisors.conditional import ConditionalSupervisor
 from flujo_actors.supervisors.environment import RunEnvironment
 from flujo_actors.supervisors.leaf import LeafActor
+from flujo_actors.supervisors.loop import LoopSupervisor
+from flujo_actors.supervisors.parallel import ParallelSupervisor
+from flujo_actors.supervisors.refinement import RefinementSupervisor
 from flujo_actors.supervisors.registry import ActorRegistry, UnknownStepError
 from flujo_actors.supervisors.root import RootSupervisor
+from flujo_actors.supervisors.router import RouterSupervisor
 from flujo_actors.supervisors.sequence import SequenceSupervisor
 from flujo_actors.supervisors.step_actor import Place, StepActor
 from flujo_actors.supervisors.supervisor import Supervisor
 
-DEFAULT_ACTORS: Final = ActorRegistry({Step: LeafActor, Pipeline: SequenceSupervisor})
+DEFAULT_ACTORS: Final = ActorRegistry(
+    {
+        Step: LeafActor,
+        Pipeline: SequenceSupervisor,
+        LoopStep: LoopSupervisor,
+        RefinementStep: RefinementSupervisor,
+        ConditionalStep: ConditionalSupervisor,
+        ParallelStep: ParallelSupervisor,
+        DynamicParallelRouterStep: RouterSupervisor,
+    }
+)
 """The actors of the steps that come with the library."""
 
 __all__ = [
     "DEFAULT_ACTORS",
     "ActorRegistry",
     "Children",
+    "ConditionalSupervisor",
     "LeafActor",
+    "LoopSupervisor",
+    "ParallelSupervisor",
     "Place",
+    "RefinementSupervisor",
     "RootSupervisor",
+    "RouterSupervisor",
     "RunEnvironment",
     "SequenceSupervisor",
     "StepActor",

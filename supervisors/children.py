@@ -30,11 +30,24 @@ from flujo_actors.steps import AnyStep
 from flujo_actors.steps.pipeline import join_path
 from flujo_actors.supervisors.decisions import attempt_limit, retry_delay
 from flujo_actors.supervisors.environment import RunEnvironment
+from flujo_actors.supervisors.fallback import fallback_for, in_stead_of
 from flujo_actors.supervisors.recording import Retries, span_of
 from flujo_actors.supervisors.step_actor import Place, StepActor
 from flujo_actors.usage import UsageMeter
 
 NO_ATTRIBUTES: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+@attrs.define(eq=False)
+class Settled:
+    """A child that has ended for good."""
+
+    actor: StepActor[Any]
+    """Its last attempt's."""
+    report: Report
+    """How it ended, its fallback included."""
+    writer: StepActor[Any]
+    """Who wrote what is to be taken into the context: the same, or the actor of its fallback."""
 
 
 class Children:
@@ -45,6 +58,8 @@ class Children:
         "_branch",
         "_concurrent",
         "_environment",
+        "_fallbacks",
+        "_keeps_failed_writes",
         "_meter",
         "_nursery",
         "_reports",
@@ -64,6 +79,7 @@ class Children:
         meter: UsageMeter,
         reports: Mailbox[Any],
         supervisor: StepActor[Any] | None,
+        keeps_failed_writes: bool,
     ) -> None:
         """Supervise no children yet.
 
@@ -74,6 +90,7 @@ class Children:
             meter: the supervisor's; what the children charge is counted there too.
             reports: the supervisor's mailbox.
             supervisor: the supervising actor; `None` for the root of a run, whose child has no path.
+            keeps_failed_writes: whether what a composite child accepted stays in the context when it fails after all.
         """
         self._nursery = nursery
         self._branch = branch
@@ -81,8 +98,10 @@ class Children:
         self._meter = meter
         self._reports = reports
         self._supervisor = supervisor
+        self._keeps_failed_writes = keeps_failed_writes
         self._actors: dict[str, StepActor[Any]] = {}
         self._retries: dict[str, Retries] = {}
+        self._fallbacks: dict[str, tuple[StepActor[Any], Failed]] = {}
         self._concurrent = False
         self.history: list[StepResult] = []
         """The results of the settled children, in the order in which they settled."""
@@ -92,7 +111,13 @@ class Children:
         """Why a child that ran alone was cancelled, once `settle_abandoned` has found that it was."""
 
     async def run(
-        self, name: str, step: AnyStep, data: Any, attributes: Mapping[str, Any] = NO_ATTRIBUTES
+        self,
+        name: str,
+        step: AnyStep,
+        data: Any,
+        attributes: Mapping[str, Any] = NO_ATTRIBUTES,
+        *,
+        number: int | None = None,
     ) -> StepResult:
         """Run one child to its end, while no other is running, and take what it may leave into the branch.
 
@@ -104,10 +129,21 @@ class Children:
             step: what it does.
             data: its input.
             attributes: what its span says besides the usual.
+            number: which of several rounds of the supervisor this is, from 1: the `3` in the path `grow[3]/double`.
         """
-        self.spawn(name, step, data, attributes, alone=True)
-        actor, report = await self.next_settled()
-        return await self.settle(actor, self.adopt(actor, report))
+        self.spawn(name, step, data, attributes, number=number, alone=True)
+        while True:
+            settled = await self.next_settled()
+            report = self.adopt(settled)
+            # A step whose writes cannot be kept has failed for good.
+            if type(report) is not Failed or not self._falls_back(settled.actor, report):
+                break
+        settled.writer.message.branch.release()
+        result, span = self._conclude(settled.actor, report)
+        self.history.append(result)
+        if self._environment.sink is not None:
+            await self._store(self._environment.sink, span)
+        return result
 
     def spawn(
         self,
@@ -116,6 +152,7 @@ class Children:
         data: Any,
         attributes: Mapping[str, Any] = NO_ATTRIBUTES,
         *,
+        number: int | None = None,
         alone: bool = False,
     ) -> StepActor[Any]:
         """Start a child. `next_settled` tells when it has ended, `settle` records that.
@@ -125,67 +162,63 @@ class Children:
             step: what it does.
             data: its input.
             attributes: what its span says besides the usual.
+            number: which of several rounds of the supervisor this is, from 1.
             alone: whether nothing but it, and who waits for it, runs in the nursery, so that they may share a scope.
 
         Returns:
             The actor of its first attempt.
         """
-        environment, above = self._environment, self._supervisor
+        above = self._supervisor
         if alone and self._actors:
             raise RuntimeError("`run` is for one child after another; use `spawn` while others are running")
         if not alone:
             self._concurrent = True
-        place = Place(
-            name,
-            "" if above is None else join_path(above.place.path, name),
-            environment.next_span_id(),
-            environment.clock.now(),
-            UsageMeter(self._meter),
-            self._reports,
-            above,
-            attributes,
-        )
-        if environment.watchers:
-            parent_span_id = None if above is None else above.place.span_id
-            environment.publish(StepStarted(place.path, place.span_id, parent_span_id, step.kind))
-        limit = attempt_limit(step.retry, step.timeout, elapsed=0.0)
+        if above is None:
+            path, parent_span_id = "", None
+        else:
+            inside = above.place.path if number is None else f"{above.place.path}[{number}]"
+            path, parent_span_id = join_path(inside, name), above.place.span_id
+        place = self._place(name, path, parent_span_id, step, self._meter, attributes=attributes)
+        unlimited = step.timeout is None and step.retry.total_timeout is None
+        limit = None if unlimited else attempt_limit(step.retry, step.timeout, elapsed=0.0)
         # A child whose time is limited may be followed by another attempt, so its scope has to be its own.
         scope = self._nursery.cancel_scope if alone and limit is None else None
         return self._start(step, place, Start(data, self._branch.fork(), 1, 0.0, limit), scope)
 
-    async def next_settled(self) -> tuple[StepActor[Any], Report]:
-        """Wait until a child has ended and will not be tried again. Tries again what its policy says.
+    async def next_settled(self) -> Settled:
+        """Wait until a child has ended for good. Tries again, and falls back, as the child's policies say.
 
         A checkpoint. Cancelled, no report is lost.
-
-        Returns:
-            The actor of the child's last attempt, and its report.
         """
         while True:
             report: Report = await self._reports.get()
             actor = self._actors[report.child]
             if type(report) is not Failed:
-                return actor, report
-            try:
-                delay = self._retry_delay(actor, report)
-            except Exception as error:  # noqa: BLE001 - the user's `retry_if` raised: that is no yes
-                return actor, _because_of(report, error)
-            if delay is None:
-                return actor, report
-            self._retry(actor, report, delay)
+                return self._settled(actor, report)
+            report, delay = self._retry_delay(actor, report)
+            if delay is not None:
+                self._retry(actor, report, delay)
+            elif not self._falls_back(actor, report):
+                return self._settled(actor, report)
 
-    async def settle(self, actor: StepActor[Any], report: Report) -> StepResult:
+    @property
+    def running_now(self) -> bool:
+        """Whether any child has not settled."""
+        return bool(self._actors)
+
+    async def settle(self, settled: Settled, report: Report | None = None) -> StepResult:
         """Record that a child has ended for good: its result, its span.
 
         A checkpoint only while the storage has no room for the span. Cancelled then, the span is stored anyway.
+
+        Args:
+            settled: the child.
+            report: what its report has become since, when its supervisor had to change it.
         """
-        result, span = self._conclude(actor, report)
-        sink = self._environment.sink
-        if sink is not None:
-            try:
-                sink.record_nowait(self._environment.run_id, span)
-            except trio.WouldBlock:
-                await self._record_when_there_is_room(sink, span)
+        result, span = self._conclude(settled.actor, report or settled.report)
+        self.history.append(result)
+        if self._environment.sink is not None:
+            await self._store(self._environment.sink, span)
         return result
 
     def settle_abandoned(self) -> None:
@@ -199,16 +232,44 @@ class Children:
             if actor is None:
                 continue
             self.cancel_reason = actor.cancel_reason
-            result, span = self._conclude(actor, report if self._concurrent else self.adopt(actor, report))
+            settled = self._settled(actor, report)
+            kept = settled.report if self._concurrent else self.adopt(settled)
+            settled.writer.message.branch.release()
+            result = self._conclude_unhurried(settled.actor, kept)
+            self.history.append(result)
             if type(report) is Cancelled and result.failure is not None:
                 self.stopped.extend(result.failure.running)
-            if self._environment.sink is not None:
-                self._environment.sink.record_reserved(self._environment.run_id, span)
 
     def cancel_all(self, reason: str) -> None:
         """Cancel every child that is running; each will report."""
         for actor in self._actors.values():
             actor.cancel(reason)
+
+    def _place(
+        self,
+        name: str,
+        path: str,
+        parent_span_id: str | None,
+        step: AnyStep,
+        meter: UsageMeter,
+        *,
+        attributes: Mapping[str, Any],
+    ) -> Place:
+        environment = self._environment
+        place = Place(
+            name,
+            path,
+            environment.next_span_id(),
+            parent_span_id,
+            environment.clock.now(),
+            UsageMeter(meter, None if step.usage_limits is None else environment.watch(step.usage_limits)),
+            self._reports,
+            self._supervisor,
+            attributes,
+        )
+        if environment.watchers:
+            environment.publish(StepStarted(path, place.span_id, parent_span_id, step.kind))
+        return place
 
     def _start(self, step: AnyStep, place: Place, message: Start, scope: trio.CancelScope | None) -> StepActor[Any]:
         environment = self._environment
@@ -217,15 +278,19 @@ class Children:
         self._nursery.start_soon(actor.run, name=place.path)
         return actor
 
-    def _retry_delay(self, actor: StepActor[Any], report: Failed) -> float | None:
+    def _retry_delay(self, actor: StepActor[Any], report: Failed) -> tuple[Failed, float | None]:
+        """The report, and seconds until the next attempt, `None` for no further one."""
         failure, attempts, policy = report.result.failure, actor.message.attempt, actor.step.retry
         if failure is None:
-            return None
+            return report, None
         environment = self._environment
         elapsed, sample = environment.clock.now() - actor.place.started_at, environment.random.random()
-        delay = retry_delay(policy, failure, attempts=attempts, elapsed=elapsed, sample=sample)
+        try:
+            delay = retry_delay(policy, failure, attempts=attempts, elapsed=elapsed, sample=sample)
+        except Exception as error:  # noqa: BLE001 - the user's `retry_if` raised: that is no yes
+            return _because_of(report, error), None
         # The actor may have been cancelled when it had just stopped, also by the user's `retry_if`.
-        return None if actor.cancel_reason is not None else delay
+        return report, None if actor.cancel_reason is not None else delay
 
     def _retry(self, failed: StepActor[Any], report: Failed, delay: float) -> None:
         environment, place, step, message = self._environment, failed.place, failed.step, failed.message
@@ -235,54 +300,119 @@ class Children:
         retries.add(failed, report, environment.clock)
         retries.next_starts_at = environment.clock.now() + delay
         limit = attempt_limit(step.retry, step.timeout, elapsed=retries.next_starts_at - place.started_at)
-        scope = None if failed.owns_scope else self._nursery.cancel_scope
-        self._start(step, place, Start(message.data, self._branch.fork(), message.attempt + 1, delay, limit), scope)
+        self._start(
+            step,
+            place,
+            Start(message.data, self._branch.fork(), message.attempt + 1, delay, limit, report.result.attempts),
+            self._scope_like(failed),
+        )
 
-    def adopt(self, actor: StepActor[Any], report: Report) -> Report:
-        """Take the child's writes into the branch: all of a success, what a failed composite had accepted."""
-        if type(report) is not Completed and not actor.step.children:
+    def _falls_back(self, actor: StepActor[Any], report: Failed) -> bool:
+        """Start the fallback of a step that has failed for good, if it has one to start, and say so."""
+        retries = self._retries.get(report.child)
+        if actor.cancel_reason is not None or (retries is not None and retries.fell_back):
+            return False
+        fallback = fallback_for(actor.step, report.result.failure)
+        if fallback is not None:
+            self._fall_back(fallback, actor, report)
+        return fallback is not None
+
+    def _fall_back(self, fallback: AnyStep, failed: StepActor[Any], report: Failed) -> None:
+        """Start the fallback in a span inside the step's."""
+        above = failed.place
+        failed.message.branch.release()
+        place = self._place(
+            failed.step.fallback_name,
+            join_path(above.path, failed.step.fallback_name),
+            above.span_id,
+            fallback,
+            above.meter,
+            attributes=NO_ATTRIBUTES,
+        )
+        self._fallbacks[place.span_id] = (failed, report)
+        retries = self._retries.setdefault(above.span_id, Retries())
+        retries.add(failed, report, self._environment.clock)
+        retries.fell_back = True
+        limit = attempt_limit(fallback.retry, fallback.timeout, elapsed=0.0)
+        scope = self._scope_like(failed) if limit is None else None
+        self._start(fallback, place, Start(failed.message.data, self._branch.fork(), 1, 0.0, limit), scope)
+
+    def _scope_like(self, actor: StepActor[Any]) -> trio.CancelScope | None:
+        """The scope for who comes after an actor: the nursery's, if that one was alone with it."""
+        return None if actor.owns_scope else self._nursery.cancel_scope
+
+    def _settled(self, actor: StepActor[Any], report: Report) -> Settled:
+        """The child that has ended; for a fallback, the step that it stood in for."""
+        writer = actor
+        while self._fallbacks and report.child in self._fallbacks:
+            primary, failed = self._fallbacks.pop(report.child)
+            result = self._conclude_unhurried(actor, report)
+            combined = in_stead_of(primary.place, failed, actor.place, report, result)
+            self._retries[failed.child].history += (result,)
+            actor, report = primary, combined
+        return Settled(actor, report, writer)
+
+    def adopt(self, settled: Settled) -> Report:
+        """Take a child's writes into the branch: all of a success, what a failed composite had accepted.
+
+        Returns:
+            The child's report; a failure, when the writes of a success cannot be kept.
+        """
+        actor, report, writer = settled.actor, settled.report, settled.writer
+        if type(report) is not Completed and not (self._keeps_failed_writes and writer.step.children):
             return report
         try:
-            self._branch.adopt(actor.message.branch, self._origin(actor))
+            self._branch.adopt(writer.message.branch, self.origin(settled))
         except (ContextError, MergeConflictError) as error:
             failure = context_failure(error, step=actor.place.path, attempt=actor.message.attempt)
             return Failed(report.child, _failed_with(report.result, failure))
         return report
 
-    def _origin(self, actor: StepActor[Any]) -> Origin | None:
-        """Who wrote what the actor leaves in the context, for blame."""
+    def origin(self, settled: Settled) -> Origin | None:
+        """Who wrote what a child leaves in the context, for blame; `None` in a run without one."""
         if not self._branch.keeps_writes:
             return None
-        attributes = actor.place.attributes
+        writer, attributes = settled.writer, settled.actor.place.attributes
         return Origin(
             self._environment.run_id,
-            actor.place.path,
+            writer.place.path,
             attributes.get("iteration"),
             attributes.get("branch"),
-            actor.message.attempt,
+            writer.message.attempt,
         )
 
     def _conclude(self, actor: StepActor[Any], report: Report) -> tuple[StepResult, Span]:
         environment, result = self._environment, report.result
         retries = self._retries.pop(report.child, None) if self._retries else None
         if retries is not None:
-            retries.add(actor, report, environment.clock)
+            if not retries.fell_back:
+                retries.add(actor, report, environment.clock)
             result = attrs.evolve(result, step_history=retries.history)
-        actor.message.branch.release()
         span = span_of(actor.step.kind, actor.place, report, retries, environment.clock)
         del self._actors[report.child]
-        self.history.append(result)
         environment.spans.append(span)
         if environment.watchers:
             environment.publish(StepEnded(actor.place.path, span.span_id, span.status, result))
         return result, span
 
-    async def _record_when_there_is_room(self, sink: SpanSink, span: Span) -> None:
+    def _conclude_unhurried(self, actor: StepActor[Any], report: Report) -> StepResult:
+        """Conclude where nothing can wait: the span goes into the place that each actor has reserved."""
+        result, span = self._conclude(actor, report)
+        if self._environment.sink is not None:
+            self._environment.sink.record_reserved(self._environment.run_id, span)
+        return result
+
+    async def _store(self, sink: SpanSink, span: Span) -> None:
+        """Send a span to storage. A checkpoint only while there is no room; cancelled then, it is sent anyway."""
+        run_id = self._environment.run_id
         try:
-            await sink.record(self._environment.run_id, span)
-        except trio.Cancelled:
-            sink.record_reserved(self._environment.run_id, span)
-            raise
+            sink.record_nowait(run_id, span)
+        except trio.WouldBlock:
+            try:
+                await sink.record(run_id, span)
+            except trio.Cancelled:
+                sink.record_reserved(run_id, span)
+                raise
 
 
 def _because_of(report: Failed, error: Exception) -> Failed:

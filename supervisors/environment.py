@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
 from flujo_actors.clock import RunClock
 from flujo_actors.events import RunEvent
+from flujo_actors.limits import UsageLimits
 from flujo_actors.spans import Span, SpanSink
 from flujo_actors.supervisors.registry import ActorRegistry
-from flujo_actors.usage import UsageMeter
+from flujo_actors.usage import Usage, UsageMeter
 
 
 class RunEnvironment:
@@ -21,7 +23,9 @@ class RunEnvironment:
         "_charged",
         "_span_numbers",
         "actors",
+        "breach",
         "clock",
+        "on_breach",
         "random",
         "resources",
         "run_id",
@@ -62,12 +66,29 @@ class RunEnvironment:
         """The spans that have ended, in the order in which they did."""
         self.watchers: list[Callable[[RunEvent], None]] = []
         """Called with every event. They neither block nor raise."""
+        self.breach: str | None = None
+        """Which usage limit was breached, once one was: the run is ending then."""
+        self.on_breach: Callable[[str], None] | None = None
+        """Ends the run; set by its root."""
         self._span_numbers = count(first_span_number)
+        # The objects are kept, so that their ids stay their own for the rest of the run.
         self._charged: dict[int, object] = {}
 
     def next_span_id(self) -> str:
         """16 hexadecimal digits, rising in the order of asking."""
         return f"{next(self._span_numbers):016x}"
+
+    def watch(self, limits: UsageLimits) -> Callable[[Usage], None]:
+        """What a meter tells its totals to, so that the first one above `limits` ends the run."""
+
+        def check(total: Usage) -> None:
+            breach = limits.breach(total)
+            if breach is not None and self.breach is None:
+                self.breach = breach
+                if self.on_breach is not None:
+                    self.on_breach(breach)
+
+        return check
 
     def publish(self, event: RunEvent) -> None:
         """Tell the watchers. Callers make the event only when there are any."""
@@ -80,9 +101,20 @@ class RunEnvironment:
         Raises:
             ValueError: `cost_usd` or `token_counts` of the output is no amount.
         """
-        cost, tokens = getattr(output, "cost_usd", None), getattr(output, "token_counts", None)
+        cost, tokens = _stated(output)
         if (cost is None and tokens is None) or id(output) in self._charged:
             return
         meter.charge_total(0 if cost is None else cost, 0 if tokens is None else tokens)
-        # The object is kept, so that its id stays its own for the rest of the run.
         self._charged[id(output)] = output
+
+    def has_counted(self, output: object) -> None:
+        """What this object says it cost was counted already, with another object that it was made of."""
+        with suppress(Exception):  # a user's property may do anything, and what cannot be read costs nothing
+            cost, tokens = _stated(output)
+            if cost is not None or tokens is not None:
+                self._charged[id(output)] = output
+
+
+def _stated(output: object) -> tuple[Any, Any]:
+    """What an output says it cost, in US dollars and tokens; `None` where it says nothing."""
+    return getattr(output, "cost_usd", None), getattr(output, "token_counts", None)

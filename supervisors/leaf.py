@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 import trio
 
-from flujo_actors.failures import Failure, agent_failure
+from flujo_actors.failures import Failure, agent_failure, context_failure
+from flujo_actors.nurseries import split_cancelled
 from flujo_actors.results import StepResult
 from flujo_actors.steps import Step
+from flujo_actors.steps.agents import AgentCall
+from flujo_actors.supervisors.asking import is_awaitable
+from flujo_actors.supervisors.fields import update_fields
+from flujo_actors.supervisors.phases import Describe, Phase, Phases
 from flujo_actors.supervisors.step_actor import StepActor
 
 LeafStep = Step[Any, Any, Any]
@@ -21,25 +26,60 @@ class LeafActor(StepActor[LeafStep]):
     __slots__ = ()
 
     async def perform(self, data: Any) -> StepResult:
-        """Call the agent on the input."""
-        call = self.step.call
+        """Call the agent on the input, with the phases around it where the step has any."""
+        step = self.step
+        if not step.is_plain:
+            return await self._perform_phases(data)
+        call = step.call
         try:
-            returned: Any = call.function(data, **self._injections()) if call.injected else call.function(data)
-            output: Any = await returned if call.always_async or _is_awaitable(returned) else returned
+            returned: Any = call.function(data, **self._injections(call)) if call.injected else call.function(data)
+            output: Any = await returned if call.always_async or is_awaitable(returned) else returned
             if output is not data:
                 self.environment.charge_for(output, self.place.meter)
         except Exception as error:  # noqa: BLE001 - whatever user code raises is data from here on
-            self.cause = self._agent_failure(error)
-            # Raised while being cancelled, in a `finally` perhaps, it is not why the step ended.
-            await trio.lowlevel.checkpoint_if_cancelled()
-            return self.failed(self.cause)
+            return self.failed(await self._raised(error, self._agent_failure))
         except BaseExceptionGroup as group:
-            self.cause, cancelled = self._split(group)
-            raise cancelled from None
+            raise self._cancelled_part(group) from None
         return self.completed(output)
 
-    def _injections(self) -> dict[str, Any]:
-        declared, injections = self.step.call.injected, dict[str, Any]()
+    async def _perform_phases(self, data: Any) -> StepResult:
+        step = self.step
+        place, attempt = self.place, self.message.attempt
+        phases = Phases(step, self._call, path=place.path, attempt=attempt)
+        output, failure = await phases.run(data)
+        if failure is not None:
+            return self.failed(failure, output=output)
+        self.environment.has_counted(output)
+        failure = self._update_context(output) if step.updates_context else None
+        return self.completed(output) if failure is None else self.failed(failure)
+
+    async def _call(self, call: AgentCall, value: Any, describe: Describe | None = None) -> Phase:
+        """Call an agent, or a helper; what it raises is a failure, for a helper as `describe` says.
+
+        What an agent's output says that it cost is charged; a helper's is at most a copy of one. (For an agent without
+        phases around it, `perform` does the same inline.)
+        """
+        try:
+            returned: Any = call.function(value, **self._injections(call)) if call.injected else call.function(value)
+            output: Any = await returned if call.always_async or is_awaitable(returned) else returned
+            if describe is not None:
+                self.environment.has_counted(output)
+            elif output is not value:
+                self.environment.charge_for(output, self.place.meter)
+        except Exception as error:  # noqa: BLE001 - whatever user code raises is data from here on
+            return Phase(None, await self._raised(error, describe or self._agent_failure))
+        except BaseExceptionGroup as group:
+            raise self._cancelled_part(group) from None
+        return Phase(output)
+
+    async def _raised(self, error: Exception, describe: Callable[[Exception], Failure]) -> Failure:
+        """What an exception of user code is; raised while being cancelled, in a `finally` perhaps, only a cause."""
+        self.cause = failure = describe(error)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        return failure
+
+    def _injections(self, call: AgentCall) -> dict[str, Any]:
+        declared, injections = call.injected, dict[str, Any]()
         if "context" in declared:
             injections["context"] = self.branch.context
         if "usage" in declared:
@@ -48,20 +88,19 @@ class LeafActor(StepActor[LeafStep]):
             injections["resources"] = self.environment.resources
         return injections
 
-    def _agent_failure(self, error: Exception) -> Failure:
+    def _update_context(self, output: Any) -> Failure | None:
+        """Write a dict's or an object's fields to those of the same names in the context."""
+        try:
+            update_fields(self.branch.context, output)
+        except (TypeError, ValueError) as error:
+            return context_failure(error, step=self.place.path, attempt=self.message.attempt)
+        return None
+
+    def _agent_failure(self, error: BaseException) -> Failure:
         return agent_failure(error, step=self.place.path, attempt=self.message.attempt)
 
-    def _split(self, group: BaseExceptionGroup[BaseException]) -> tuple[Failure | None, BaseException]:
-        """What of a group is a failure of the agent, and what has to go on, from an agent with a nursery of its own.
-
-        When that nursery is cancelled and errors are raised in it too, only the cancellation goes on: the agent is
-        being stopped anyway. A group that holds anything else, `KeyboardInterrupt` for instance, goes on whole.
-        """
-        cancelled, errors = group.split(trio.Cancelled)
-        if cancelled is None or not isinstance(errors, ExceptionGroup):
-            return None, group
-        return self._agent_failure(cast("ExceptionGroup[Exception]", errors)), cancelled
-
-
-def _is_awaitable(value: object) -> bool:
-    return isinstance(value, Awaitable)
+    def _cancelled_part(self, group: BaseExceptionGroup[BaseException]) -> BaseException:
+        """What of a group has to go on, from an agent with a nursery of its own; the rest becomes a cause."""
+        errors, cancelled = split_cancelled(group)
+        self.cause = None if errors is None else self._agent_failure(errors)
+        return cancelled

@@ -21,11 +21,13 @@ class Retries:
     attempts: list[Attempt] = attrs.Factory(list[Attempt])
     """Those that have ended."""
     history: tuple[StepResult, ...] = ()
-    """The results of their children."""
+    """The results of their children, and of the fallback."""
     usage: Usage = attrs.field(factory=Usage)
     """What they spent."""
     next_starts_at: float | None = None
     """When the attempt after them began or begins, on trio's clock."""
+    fell_back: bool = False
+    """Whether the step has failed for good, and its fallback runs or ran."""
 
     def add(self, actor: StepActor[Any], report: Report, clock: RunClock) -> None:
         """Note how one more attempt ended, if it had begun at all."""
@@ -50,7 +52,7 @@ class Retries:
 
 def span_of(kind: str, place: Place, report: Report, retries: Retries | None, clock: RunClock) -> Span:
     """The span of a child that has settled."""
-    result, above, meter = report.result, place.supervisor, place.meter
+    result, meter = report.result, place.meter
     start_time = place.started_at + clock.wall_offset
     attributes: dict[str, Any] = {"path": place.path, "kind": kind}
     if place.attributes:
@@ -63,8 +65,8 @@ def span_of(kind: str, place: Place, report: Report, retries: Retries | None, cl
         attributes["attempts"] = [attempt.to_dict() for attempt in retries.attempts]
     return Span(
         place.span_id,
-        None if above is None else above.place.span_id,
-        ROOT_SPAN_NAME if above is None else place.name,
+        place.parent_span_id,
+        ROOT_SPAN_NAME if place.parent_span_id is None else place.name,
         start_time,
         start_time + result.latency_s,
         report.status,

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
+
 from flujo_actors.context import ContextBranch
+from flujo_actors.failures import usage_limit_failure
+from flujo_actors.limits import UsageLimits
 from flujo_actors.mailbox import Mailbox
-from flujo_actors.messages import Report
+from flujo_actors.messages import Failed, Report
 from flujo_actors.nurseries import open_inner_nursery
 from flujo_actors.results import StepResult
 from flujo_actors.steps import AnyStep
@@ -20,13 +24,14 @@ class RootSupervisor:
 
     __slots__ = ("_branch", "_cancel_reason", "_children", "_environment", "_reports", "meter")
 
-    def __init__(self, environment: RunEnvironment, branch: ContextBranch) -> None:
+    def __init__(self, environment: RunEnvironment, branch: ContextBranch, limits: UsageLimits | None) -> None:
         self._environment = environment
         self._branch = branch
         self._reports: Mailbox[Report] = Mailbox("root", 1)
         self._children: Children | None = None
         self._cancel_reason: str | None = None
-        self.meter = UsageMeter()
+        environment.on_breach = self.cancel
+        self.meter = UsageMeter(None, None if limits is None else environment.watch(limits))
         """Counts what the whole run spends."""
 
     async def run(self, step: AnyStep, data: Any) -> StepResult:
@@ -43,12 +48,13 @@ class RootSupervisor:
                     meter=self.meter,
                     reports=self._reports,
                     supervisor=None,
+                    keeps_failed_writes=True,
                 )
                 self._children.spawn("", step, data)
                 if self._cancel_reason is not None:
                     self._children.cancel_all(self._cancel_reason)
-                actor, report = await self._children.next_settled()
-                return await self._children.settle(actor, self._children.adopt(actor, report))
+                settled = await self._children.next_settled()
+                return await self._children.settle(settled, self._judged(self._children.adopt(settled)))
         finally:
             if self._children is not None:
                 self._children.settle_abandoned()
@@ -58,6 +64,15 @@ class RootSupervisor:
         self._cancel_reason = self._cancel_reason or reason
         if self._children is not None:
             self._children.cancel_all(reason)
+
+    def _judged(self, report: Report) -> Report:
+        """The report; when a usage limit was breached that is what the run failed of, whatever else became of it."""
+        breach = self._environment.breach
+        if breach is None:
+            return report
+        failure = usage_limit_failure(breach, running=report.result.failure.running if report.result.failure else ())
+        result = attrs.evolve(report.result, success=False, output=None, failure=failure, feedback=failure.feedback)
+        return Failed(report.child, result)
 
     @property
     def branch(self) -> ContextBranch:

@@ -35,6 +35,8 @@ class Place:
     """Below the root; empty for the root."""
     span_id: str
     """Its span, which is also what its messages are signed with."""
+    parent_span_id: str | None
+    """The span it is part of: the supervisor's, or for a fallback that of the step it stands in for."""
     started_at: float
     """When the first attempt was spawned, on trio's clock."""
     meter: UsageMeter
@@ -116,14 +118,14 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
 
     def completed(self, output: Any, *, metadata: Mapping[str, Any] | None = None) -> StepResult:
         """The result of a success."""
-        place = self.place
+        place, cost = self.place, self.place.meter.exact_cost_usd
         return StepResult(
             self.step.name,
             True,  # noqa: FBT003 - positional arguments: this is made for every step
             output,
             self.message.attempt,
             self.environment.clock.now() - place.started_at,
-            float(place.meter.exact_cost_usd),
+            float(cost) if cost else 0.0,
             place.meter.total_tokens,
             None,
             None,
@@ -136,6 +138,10 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
         """The result of a failure; `output` is what is kept of one."""
         result = self.completed(output, metadata=metadata)
         return attrs.evolve(result, success=False, failure=failure, feedback=failure.feedback)
+
+    def interrupted(self) -> StepResult:
+        """The result of an attempt that was stopped before it had one."""
+        return attrs.evolve(self.failed(self._interruption()), attempts=self.attempts)
 
     def history(self) -> tuple[StepResult, ...]:
         """The results of the children so far."""
@@ -164,7 +170,7 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
     def _report(self) -> Report:
         result = self.result
         if result is None:
-            result = attrs.evolve(self.failed(self._interruption()), attempts=self.attempts)
+            result = self.interrupted()
             report = Failed if self._timed_out() else Cancelled
             return report(self.place.span_id, result)
         return (Completed if result.success else Failed)(self.place.span_id, result)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import abc
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import trio
 
-from flujo_actors.failures import cancelled_failure
+from flujo_actors.context import Origin
+from flujo_actors.failures import Failure, FailureDomain, cancelled_failure, user_function_failure
 from flujo_actors.messages import Start
-from flujo_actors.nurseries import raise_sole
+from flujo_actors.nurseries import raise_sole, split_cancelled
 from flujo_actors.results import StepResult
+from flujo_actors.supervisors.asking import Answer, call
 from flujo_actors.supervisors.children import Children
 from flujo_actors.supervisors.environment import RunEnvironment
 from flujo_actors.supervisors.step_actor import Place, StepActor, StepT
@@ -20,6 +23,9 @@ class Supervisor(StepActor[StepT]):
     """The actor of a composite step. It owns a nursery for its children; subclasses say in `supervise` what they do."""
 
     __slots__ = ("_children",)
+
+    keeps_failed_writes: ClassVar[bool] = True
+    """Whether what a composite child accepted stays in the context when that child has failed after all."""
 
     def __init__(
         self,
@@ -52,6 +58,7 @@ class Supervisor(StepActor[StepT]):
                     meter=self.place.meter,
                     reports=self.mailbox,
                     supervisor=self,
+                    keeps_failed_writes=self.keeps_failed_writes,
                 )
                 return self._checked(await self.supervise(children, data))
         except BaseExceptionGroup as group:
@@ -61,6 +68,37 @@ class Supervisor(StepActor[StepT]):
         reason = children.cancel_reason or "its only child was cancelled"
         return self.only_child_cancelled(children.history[-1], reason)
 
+    async def ask(self, function: Callable[[Any], Any], domain: FailureDomain, what: str) -> Answer:
+        """Call a user's function on the context, between two children. It may be `async`, and may change the context.
+
+        Args:
+            function: called with the context. What it changed stays when it returns, and is gone when it raises.
+            domain: what its failure is one of.
+            what: what to say before the error's own text.
+
+        Returns:
+            What it returned, or how it failed.
+        """
+        fork = self.branch.fork()
+        try:
+            value = await call(function, fork.context)
+            self.branch.adopt(fork, self.origin())
+        except Exception as error:  # noqa: BLE001 - whatever user code raises is data from here on
+            self.cause = self._user_function_failure(domain, what, error)
+            # Raised while being cancelled, in a `finally` perhaps, it is not why the step ended.
+            await trio.lowlevel.checkpoint_if_cancelled()
+            failure, self.cause = self.cause, None
+            return Answer(failure=failure)
+        except BaseExceptionGroup as group:
+            errors, cancelled = split_cancelled(group)
+            self.cause = None if errors is None else self._user_function_failure(domain, what, errors)
+            raise cancelled from None
+        return Answer(value)
+
+    def origin(self) -> Origin:
+        """Who writes what the step itself puts into the context."""
+        return Origin(self.environment.run_id, self.place.path, attempt=self.message.attempt)
+
     def _checked(self, result: object) -> StepResult:
         if not isinstance(result, StepResult):
             raise TypeError(
@@ -68,6 +106,9 @@ class Supervisor(StepActor[StepT]):
                 f"it returned {result!r}"
             )
         return result
+
+    def _user_function_failure(self, domain: FailureDomain, what: str, error: Exception) -> Failure:
+        return user_function_failure(domain, what, error, step=self.place.path, attempt=self.message.attempt)
 
     def only_child_cancelled(self, result: StepResult, reason: str) -> StepResult:
         """What it means that a child was cancelled while `supervise` did nothing but `children.run` it.

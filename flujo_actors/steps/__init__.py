@@ -8,8 +8,30 @@ checking    `check`: everything that is wrong, before a run
 mermaid     `to_mermaid`
 """
 
+from flujo_actors.steps.conditional import ConditionalStep
 from flujo_actors.steps.leaf import Step, step
+from flujo_actors.steps.loop import LoopStep
+from flujo_actors.steps.outcomes import PluginOutcome, RefinementCheck, ValidationResult
+from flujo_actors.steps.parallel import BranchFailureStrategy, DynamicParallelRouterStep, ParallelStep
 from flujo_actors.steps.pipeline import AnyStep, BaseStep, Pipeline
+from flujo_actors.steps.refinement import RefinementStep, refine_until
 from flujo_actors.steps.retry import RetryPolicy
 
-__all__ = ["AnyStep", "BaseStep", "Pipeline", "RetryPolicy", "Step", "step"]
+__all__ = [
+    "AnyStep",
+    "BaseStep",
+    "BranchFailureStrategy",
+    "ConditionalStep",
+    "DynamicParallelRouterStep",
+    "LoopStep",
+    "ParallelStep",
+    "Pipeline",
+    "PluginOutcome",
+    "RefinementCheck",
+    "RefinementStep",
+    "RetryPolicy",
+    "Step",
+    "ValidationResult",
+    "refine_until",
+    "step",
+]

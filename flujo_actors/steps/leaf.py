@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Concatenate, Final, ParamSpec, TypedDict, overload
 
 import attrs
 from typing_extensions import Unpack
 
 from flujo_actors.errors import StepDefinitionError
+from flujo_actors.limits import UsageLimits
 from flujo_actors.steps.agents import (
     AgentCall,
     Runs,
@@ -19,7 +21,9 @@ from flujo_actors.steps.agents import (
     agent_name,
     inspect_agent,
 )
+from flujo_actors.steps.helpers import Helper, convert_helpers
 from flujo_actors.steps.pipeline import (
+    AnyStep,
     BaseStep,
     ContextT,
     ContextT_contra,
@@ -38,6 +42,13 @@ class StepOptions(TypedDict, total=False):
 
     retry: RetryPolicy
     timeout: float | None
+    fallback: AnyStep | None
+    usage_limits: UsageLimits | None
+    prompt_processors: Sequence[Any]
+    output_processors: Sequence[Any]
+    plugins: Sequence[Any]
+    validators: Sequence[Any]
+    updates_context: bool
 
 
 @attrs.frozen(slots=False, init=False)
@@ -46,6 +57,16 @@ class Step(BaseStep[InputT_contra, OutputT_co, ContextT_contra]):
 
     agent: Any
     """What is called: a function, or an object with an async `run`."""
+    prompt_processors: tuple[Helper, ...] = attrs.field(default=(), kw_only=True)
+    """Called one after another on the input: what they make of it is what the agent gets."""
+    output_processors: tuple[Helper, ...] = attrs.field(default=(), kw_only=True)
+    """Called one after another on the agent's output."""
+    plugins: tuple[Helper, ...] = attrs.field(default=(), kw_only=True)
+    """Asked by descending priority whether the output will do; they may replace it, or redirect to another agent."""
+    validators: tuple[Helper, ...] = attrs.field(default=(), kw_only=True)
+    """Asked at last, all of them, whether the output is valid. A step that fails here is never tried again."""
+    updates_context: bool = attrs.field(default=False, kw_only=True)
+    """Whether an output that is a dict or an object is also written to the context's fields of the same names."""
     call: AgentCall = attrs.field(init=False, eq=False, repr=False)
     """How it is called, found out when the step was built."""
 
@@ -163,12 +184,15 @@ class Step(BaseStep[InputT_contra, OutputT_co, ContextT_contra]):
             name: the step's name, part of its path.
             agent: a function, async or not, or an object with an `async def run`. It takes the step's input as
                 its one positional argument, and by name what it declares of `context`, `resources`, `usage`.
-            **options: `retry` (a `RetryPolicy`) and `timeout` (seconds for one attempt).
+            **options: `retry` (a `RetryPolicy`), `timeout` (seconds for one attempt), `fallback`, `usage_limits`;
+                `prompt_processors`, `output_processors`, `plugins`, `validators`, `updates_context`.
 
         Raises:
-            StepDefinitionError: the name, the agent or the timeout is none.
+            StepDefinitionError: the name, the agent, the timeout or a helper is none.
         """
-        self.__attrs_init__(name, agent, **options)  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue] - made by attrs
+        arguments: dict[str, Any] = {**options}
+        convert_helpers(name, arguments)
+        self.__attrs_init__(name, agent, **arguments)  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue] - made by attrs
 
     def __attrs_post_init__(self) -> None:
         try:
@@ -176,6 +200,12 @@ class Step(BaseStep[InputT_contra, OutputT_co, ContextT_contra]):
         except TypeError as error:
             raise StepDefinitionError(self.name, str(error)) from None
         object.__setattr__(self, "call", call)
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether the agent is all there is to it."""
+        helpers = (self.prompt_processors, self.output_processors, self.plugins, self.validators)
+        return not any(helpers) and not self.updates_context
 
     @property
     def input_type(self) -> Any:

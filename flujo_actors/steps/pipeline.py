@@ -10,12 +10,13 @@ import math
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, ClassVar, Final, Generic, TypeAlias, cast, overload
+from typing import Any, ClassVar, Final, Generic, Self, TypeAlias, cast, overload
 
 import attrs
 from typing_extensions import TypeVar
 
 from flujo_actors.errors import Problem, StepDefinitionError
+from flujo_actors.limits import UsageLimits
 from flujo_actors.steps.annotations import contradiction
 from flujo_actors.steps.mermaid import draw
 from flujo_actors.steps.retry import RetryPolicy, as_seconds
@@ -51,6 +52,30 @@ def _check_timeout(step: AnyStep, attribute: attrs.Attribute[Any], seconds: obje
         raise StepDefinitionError(step.name, f"timeout is a number of seconds above 0, or None, got {seconds!r}")
 
 
+def a_step(step: AnyStep, attribute: attrs.Attribute[Any], value: object) -> None:
+    """An attrs validator: the value is a step.
+
+    Raises:
+        StepDefinitionError: it is none.
+    """
+    if not isinstance(value, BaseStep):
+        raise StepDefinitionError(
+            step.name,
+            f"{attribute.name}: {value!r} is no step; wrap a function with @step, an agent with Step(name, agent)",
+        )
+
+
+def optional_step(step: AnyStep, attribute: attrs.Attribute[Any], value: object) -> None:
+    """An attrs validator: the value is a step or `None`."""
+    if value is not None:
+        a_step(step, attribute, value)
+
+
+def _check_usage_limits(step: AnyStep, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not isinstance(value, UsageLimits):
+        raise StepDefinitionError(step.name, f"usage_limits is a UsageLimits, got {value!r}")
+
+
 def _default_retry(step: AnyStep) -> RetryPolicy:
     return step.default_retry
 
@@ -76,6 +101,10 @@ class BaseStep(Generic[InputT_contra, OutputT_co, ContextT_contra]):
     """When a failure is tried again. A leaf is tried twice by default, a composite once."""
     timeout: float | None = attrs.field(default=None, kw_only=True, converter=as_seconds, validator=_check_timeout)
     """Seconds that one attempt may take, everything inside included."""
+    fallback: AnyStep | None = attrs.field(default=None, kw_only=True, validator=optional_step)
+    """What runs on the same input when the step has failed for good."""
+    usage_limits: UsageLimits | None = attrs.field(default=None, kw_only=True, validator=_check_usage_limits)
+    """What the step may spend, everything inside included, its fallback too."""
 
     default_retry: ClassVar[RetryPolicy] = RetryPolicy(max_attempts=1)
     """The `retry` of a step of this class that was given none."""
@@ -94,6 +123,10 @@ class BaseStep(Generic[InputT_contra, OutputT_co, ContextT_contra]):
             return NotImplemented
         return Pipeline(UNNAMED, (*_links(self), *_links(following)))
 
+    def with_fallback(self, fallback: AnyStep) -> Self:
+        """The same step, with `fallback` to run on the same input when it has failed for good."""
+        return attrs.evolve(self, fallback=fallback)
+
     @property
     def kind(self) -> str:
         """The class of the step, as traces and drawings name it."""
@@ -103,6 +136,15 @@ class BaseStep(Generic[InputT_contra, OutputT_co, ContextT_contra]):
     def children(self) -> tuple[tuple[str, AnyStep], ...]:
         """The steps inside, each with the name that tells it from its siblings. A leaf has none."""
         return ()
+
+    @property
+    def fallback_name(self) -> str:
+        """What tells the fallback from the steps inside; empty without a fallback."""
+        if self.fallback is None:
+            return ""
+        inside = (name.partition("#")[0] for name, _ in self.children)
+        *_, name = distinct_names((*inside, self.fallback.name))
+        return name
 
     @property
     def input_type(self) -> Any:
@@ -129,6 +171,8 @@ class BaseStep(Generic[InputT_contra, OutputT_co, ContextT_contra]):
         while waiting:
             path, step = waiting.pop()
             yield path, step
+            if step.fallback is not None:
+                waiting.append((join_path(path, step.fallback_name), step.fallback))
             waiting.extend((join_path(path, name), child) for name, child in reversed(step.children))
 
     def check(self) -> tuple[Problem, ...]:
@@ -163,11 +207,7 @@ def _check_steps(pipeline: AnyStep, attribute: attrs.Attribute[Any], steps: Any)
     if type(steps) is not tuple:
         raise StepDefinitionError(pipeline.name, f"steps is a list of steps, got {steps!r}")
     for step in cast("tuple[object, ...]", steps):
-        if not isinstance(step, BaseStep):
-            raise StepDefinitionError(
-                pipeline.name,
-                f"{step!r} is no step; wrap a function with @step, an agent with Step(name, agent)",
-            )
+        a_step(pipeline, attribute, step)
 
 
 def _as_tuple(steps: Iterable[AnyStep]) -> tuple[AnyStep, ...]:

@@ -10,8 +10,13 @@ import attrs
 
 from flujo_actors.failures import Failure, FailureDomain
 
-RETRYABLE_DOMAINS: Final = frozenset({FailureDomain.AGENT, FailureDomain.TIMEOUT})
+RETRYABLE_DOMAINS: Final = frozenset(
+    {FailureDomain.AGENT, FailureDomain.TIMEOUT, FailureDomain.PLUGIN, FailureDomain.PROCESSOR}
+)
 """The domains that `RetryPolicy.on` may hold: the others fail the same way when tried again."""
+
+RETRIED_BY_DEFAULT: Final = frozenset({FailureDomain.AGENT, FailureDomain.TIMEOUT})
+"""The domains that are tried again unless a policy says otherwise."""
 
 
 def _is_number(value: object) -> TypeGuard[float]:
@@ -62,7 +67,7 @@ class RetryPolicy:
 
     max_attempts: int = attrs.field(default=2, validator=_attempts)
     """Attempts in all, the first one included."""
-    on: frozenset[FailureDomain] = attrs.field(default=RETRYABLE_DOMAINS, converter=_as_domains, validator=_domains)
+    on: frozenset[FailureDomain] = attrs.field(default=RETRIED_BY_DEFAULT, converter=_as_domains, validator=_domains)
     """The failure domains that are tried again."""
     backoff: float = attrs.field(default=0.0, converter=as_seconds, validator=_seconds)
     """Seconds to wait before the second attempt; doubled before each later one."""

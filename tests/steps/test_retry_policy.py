@@ -36,7 +36,9 @@ def test_jitter_is_a_fraction(fraction: Any) -> None:
 
 
 def test_domains_that_fail_again_the_same_way_are_refused() -> None:
-    with pytest.raises(ValueError, match="does not help a CANCELLED, CONTEXT failure; `on` takes AGENT, TIMEOUT"):
+    with pytest.raises(
+        ValueError, match="does not help a CANCELLED, CONTEXT failure; `on` takes AGENT, PLUGIN, PROCESSOR, TIMEOUT"
+    ):
         RetryPolicy(on=frozenset({FailureDomain.CONTEXT, FailureDomain.CANCELLED}))
 
 

@@ -60,7 +60,8 @@ async def cancelled_after(
         run = await system.start(pipeline, data, **options)
         await trio.sleep(seconds)
         run.cancel("enough")
-        return await run.wait()
+        result: PipelineResult[Any, Any] = await run.wait()
+    return result
 
 
 def status_by_path(spans: tuple[Span, ...]) -> dict[str, str]:
@@ -403,8 +404,8 @@ class TogetherSupervisor(Supervisor[Together]):
             hook(actors)
         results: dict[str, StepResult] = {}
         for _ in actors:
-            actor, report = await children.next_settled()
-            result = await children.settle(actor, children.adopt(actor, report))
+            settled = await children.next_settled()
+            result = await children.settle(settled, children.adopt(settled))
             results[result.name] = result
         failures = [result.failure for result in results.values() if result.failure is not None]
         if failures:

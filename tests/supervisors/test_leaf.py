@@ -35,7 +35,8 @@ ONCE = RetryPolicy(max_attempts=1)
 
 async def run(step: AnyStep, data: Any = None, **options: Any) -> PipelineResult[Any, Any]:
     async with open_system(random_seed=1) as system:
-        return await system.run(step, data, **options)
+        result: PipelineResult[Any, Any] = await system.run(step, data, **options)
+    return result
 
 
 class Flaky:

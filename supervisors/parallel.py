@@ -1,0 +1,167 @@
+"""The supervisor of a `ParallelStep`."""
+
+# The user's values pass through here, and their types are unknown on purpose.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from flujo_actors.context import MergeStrategy, merge
+from flujo_actors.errors import ContextError, MergeConflictError
+from flujo_actors.failures import Failure, FailureDomain, context_failure, merge_failure, wrapped_failure
+from flujo_actors.messages import Completed
+from flujo_actors.results import StepResult
+from flujo_actors.steps import AnyStep
+from flujo_actors.steps.parallel import BranchFailureStrategy, ParallelStep
+from flujo_actors.supervisors.children import Children, Settled
+from flujo_actors.supervisors.fields import get, has_place, put
+from flujo_actors.supervisors.supervisor import Supervisor
+
+EXECUTED_BRANCHES: Final = "executed_branches"
+BRANCH_RESULTS: Final = "branch_results"
+"""Fields of the context that the step fills in where the context declares them."""
+
+
+class ParallelSupervisor(Supervisor[ParallelStep[Any, Any, Any]]):
+    """Runs the branches side by side, and merges once, when all are in, in declared order."""
+
+    __slots__ = ("_results", "_settled")
+
+    def start(self) -> None:
+        """No branch has ended yet."""
+        super().start()
+        self._settled: dict[str, Settled] = {}
+        self._results: dict[str, StepResult] = {}
+
+    async def supervise(self, children: Children, data: Any) -> StepResult:
+        """Start as many as may run at once, start others as they end, then merge and judge."""
+        waiting = deque(self.step.children)
+        self._start(children, waiting, self.step.max_concurrency or len(waiting), data)
+        while children.running_now:
+            settled = await children.next_settled()
+            name = settled.actor.place.name
+            self._settled[name], self._results[name] = settled, await children.settle(settled)
+            if type(settled.report) is not Completed and self._cancels_siblings():
+                waiting.clear()
+                children.cancel_all(f"branch '{name}' failed")
+            self._start(children, waiting, 1, data)
+        return self._judged(self._merged(children))
+
+    def history(self) -> tuple[StepResult, ...]:
+        """The branches' results in declared order; of a step that was stopped, in the order in which they ended."""
+        ended = super().history()
+        in_order = tuple(self._results[name] for name in self._in_order())
+        return in_order if len(in_order) == len(ended) else ended
+
+    def _start(self, children: Children, waiting: deque[tuple[str, AnyStep]], count: int, data: Any) -> None:
+        for _ in range(min(count, len(waiting))):
+            name, step = waiting.popleft()
+            children.spawn(name, step, data, {"branch": name})
+
+    def _cancels_siblings(self) -> bool:
+        return self.step.on_branch_failure is BranchFailureStrategy.CANCEL
+
+    def _in_order(self) -> list[str]:
+        """The branches that ran, in declared order."""
+        return [name for name, _ in self.step.children if name in self._settled]
+
+    def _succeeded(self) -> list[str]:
+        return [name for name in self._in_order() if type(self._settled[name].report) is Completed]
+
+    def _merged(self, children: Children) -> Failure | None:
+        """Merge what the branches that succeeded wrote. A failure when that cannot be done."""
+        step, place, succeeded = self.step, self.place, self._succeeded()
+        contributions = [
+            (name, self._settled[name].writer.message.branch, children.origin(self._settled[name]))
+            for name in succeeded
+        ]
+        reported_before = self._reported()
+        refusal = Exception if callable(step.merge_strategy) else MergeConflictError
+        try:
+            merge(
+                self.branch,
+                contributions,
+                strategy=step.merge_strategy,
+                field_mapping=step.field_mapping,
+                include_keys=step.context_include_keys,
+            )
+        except ContextError as error:
+            return context_failure(error, step=place.path, attempt=self.message.attempt)
+        except refusal as error:
+            return merge_failure(error, step=place.path, attempt=self.message.attempt)
+        try:
+            self._fill_in(succeeded, reported_before)
+        except (ContextError, TypeError, ValueError) as error:
+            return context_failure(error, step=place.path, attempt=self.message.attempt)
+        return None
+
+    def _reported(self) -> Mapping[str, Any]:
+        """What the context holds of branches' results, perhaps from an earlier run of a step like this."""
+        context = self.branch.snapshot()
+        held = get(context, BRANCH_RESULTS) if has_place(context, BRANCH_RESULTS) else None
+        return held if isinstance(held, Mapping) else {}
+
+    def _fill_in(self, succeeded: list[str], before: Mapping[str, Any]) -> None:
+        """Write into the context which branches succeeded, and what they gave, where it has fields for that.
+
+        Args:
+            succeeded: the branches, in declared order.
+            before: what was reported before they ran: what still stands there was not written by them.
+        """
+        names = succeeded[-1:] if self.step.merge_strategy is MergeStrategy.OVERWRITE else succeeded
+        if not self.branch.keeps_writes:
+            return
+        fork = self.branch.fork()
+        if has_place(fork.context, EXECUTED_BRANCHES):
+            put(fork.context, EXECUTED_BRANCHES, names)
+        if has_place(fork.context, BRANCH_RESULTS):
+            held = get(fork.context, BRANCH_RESULTS)
+            own = {} if not isinstance(held, Mapping) else {n: v for n, v in held.items() if _is_new(n, v, before)}
+            put(fork.context, BRANCH_RESULTS, {name: own.get(name, self._results[name].output) for name in names})
+        self.branch.adopt(fork, self.origin())
+
+    def _judged(self, merge_failed: Failure | None) -> StepResult:
+        succeeded, failures = self._succeeded(), self._failures()
+        metadata = {
+            "executed_branches": self._in_order(),
+            "succeeded_branches": succeeded,
+            "failed_branches": list(failures),
+        }
+        if merge_failed is not None:
+            return self.failed(merge_failed, metadata=metadata)
+        output = {name: self._output_of(name) for name in self._in_order()}
+        forgiven = self.step.on_branch_failure is BranchFailureStrategy.IGNORE and succeeded
+        if not failures or forgiven:
+            return self.completed(output, metadata=metadata)
+        return self.failed(self._failure(failures), output=output, metadata=metadata)
+
+    def _failures(self) -> dict[str, Failure]:
+        """The failures by branch, in declared order."""
+        return {name: failure for name in self._in_order() if (failure := self._results[name].failure) is not None}
+
+    def _output_of(self, name: str) -> Any:
+        result = self._results[name]
+        return result.output if result.success else result
+
+    def _failure(self, failures: dict[str, Failure]) -> Failure:
+        texts = [f"branch '{name}' failed: {failure.feedback}" for name, failure in failures.items()]
+        count, total = len(texts), len(self._settled)
+        feedback = texts[0]
+        if count > 1:
+            feedback = f"Parallel step failed: {count} of {total} branches failed. Failures: {'; '.join(texts)}"
+        # What was cancelled because of another is not the reason.
+        ordered = sorted(failures.values(), key=lambda failure: failure.domain is FailureDomain.CANCELLED)
+        failure = wrapped_failure(ordered[0], feedback, step=self.place.path, attempt=self.message.attempt)
+        return attrs.evolve(failure, others=tuple(ordered[1:]))
+
+
+def _is_new(name: Any, value: Any, before: Mapping[str, Any]) -> bool:
+    try:
+        return name not in before or bool(value != before[name])
+    except Exception:  # noqa: BLE001 - a user's `__eq__` may do anything
+        return True

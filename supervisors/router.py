@@ -1,0 +1,59 @@
+"""The supervisor of a `DynamicParallelRouterStep`."""
+
+# The user's values pass through here, and their types are unknown on purpose.
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+
+from flujo_actors.failures import Failure, FailureDomain, wrapped_failure
+from flujo_actors.results import StepResult
+from flujo_actors.steps.parallel import DynamicParallelRouterStep
+from flujo_actors.supervisors.children import Children
+from flujo_actors.supervisors.supervisor import Supervisor
+
+_LISTS: Final = ("executed_branches", "succeeded_branches", "failed_branches")
+
+
+class RouterSupervisor(Supervisor[DynamicParallelRouterStep[Any, Any, Any]]):
+    """Asks the router, then runs the branches that it chose as one parallel step."""
+
+    __slots__ = ()
+
+    async def supervise(self, children: Children, data: Any) -> StepResult:
+        """Choose, then run what was chosen."""
+        step = self.step
+        router, chosen_branches = step.names
+        choice = await children.run(router, step.router, data)
+        if choice.failure is not None:
+            return self._router_failed(choice.failure)
+        chosen = [choice.output] if isinstance(choice.output, str) else choice.output
+        if not isinstance(chosen, list | tuple):
+            return self.failed(self._no_list(chosen))
+        names = list(dict.fromkeys(name for name in chosen if self._is_branch(name)))
+        unknown = [name for name in chosen if not self._is_branch(name)]
+        if not names:
+            return self.completed({}, metadata={**{name: list[str]() for name in _LISTS}, "unknown_branches": unknown})
+        result = await children.run(chosen_branches, step.parallel(names), data)
+        metadata = {**result.metadata, "unknown_branches": unknown}
+        if result.failure is None:
+            return self.completed(result.output, metadata=metadata)
+        failure = attrs.evolve(result.failure, step=self.place.path)
+        return self.failed(failure, output=result.output, metadata=metadata)
+
+    def _is_branch(self, name: object) -> bool:
+        try:
+            return name in self.step.branches
+        except TypeError:  # it cannot even be hashed
+            return False
+
+    def _router_failed(self, cause: Failure) -> StepResult:
+        feedback = f"Router agent failed: {cause.feedback}"
+        return self.failed(wrapped_failure(cause, feedback, step=self.place.path, attempt=self.message.attempt))
+
+    def _no_list(self, given: object) -> Failure:
+        feedback = f"Router agent must return a list of branch names, got {type(given).__name__}"
+        return Failure(FailureDomain.AGENT, feedback, feedback, step=self.place.path, attempt=self.message.attempt)
