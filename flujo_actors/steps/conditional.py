@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import attrs
 
@@ -52,6 +52,8 @@ class ConditionalStep(BaseStep[InputT_contra, OutputT_co, ContextT_contra]):
         default=None, kw_only=True, validator=check_callable
     )
     """Makes the step's output of the branch's, with the key and the context."""
+
+    runs_in_order: ClassVar[bool] = False
 
     @property
     def children(self) -> tuple[tuple[str, AnyStep], ...]:

@@ -9,7 +9,7 @@ import enum
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
@@ -131,6 +131,8 @@ class ParallelStep(_Branching[InputT_contra, OutputT_co, ContextT_contra]):
     """
 
     branches: Mapping[str, AnyStep] = attrs.field(converter=as_branches, validator=check_branches)
+
+    runs_in_order: ClassVar[bool] = False
 
     @property
     def children(self) -> tuple[tuple[str, AnyStep], ...]:

@@ -108,6 +108,8 @@ class BaseStep(Generic[InputT_contra, OutputT_co, ContextT_contra]):
 
     default_retry: ClassVar[RetryPolicy] = RetryPolicy(max_attempts=1)
     """The `retry` of a step of this class that was given none."""
+    runs_in_order: ClassVar[bool] = True
+    """Whether the children run one after another, for drawings; otherwise side by side, or one of them."""
 
     @overload
     def __rshift__(

@@ -15,6 +15,7 @@ from flujo_actors import (
     ConditionalStep,
     InvalidPipelineError,
     LoopStep,
+    ParallelStep,
     Pipeline,
     Problem,
     RefinementCheck,
@@ -289,3 +290,24 @@ def test_every_composite_checks_draws_hashes_and_walks(step: AnyStep) -> None:
 def test_a_path_is_a_step_s_own(step: AnyStep) -> None:
     paths = [path for path, _ in step.walk()]
     assert len(set(paths)) == len(paths)
+
+
+def test_branches_are_drawn_beside_each_other_and_a_fallback_with_a_dotted_arrow() -> None:
+    first, second = Step("first", lambda data: data), Step("second", lambda data: data)
+    drawn = (first.with_fallback(second) >> ParallelStep("fan", {"left": first, "right": second})).to_mermaid()
+    assert (
+        drawn
+        == """\
+flowchart TD
+    subgraph s0["pipeline"]
+        s1["first"]
+        s2["second"]
+        s1 -. fallback .-> s2
+        subgraph s3["fan"]
+            s4["left"]
+            s5["right"]
+        end
+        s1 --> s3
+    end
+"""
+    )
