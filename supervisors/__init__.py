@@ -24,6 +24,7 @@ from flujo_actors.steps import (
     ConditionalStep,
     DynamicParallelRouterStep,
     LoopStep,
+    MapStep,
     ParallelStep,
     Pipeline,
     RefinementStep,
@@ -34,6 +35,7 @@ from flujo_actors.supervisors.conditional import ConditionalSupervisor
 from flujo_actors.supervisors.environment import RunEnvironment
 from flujo_actors.supervisors.leaf import LeafActor
 from flujo_actors.supervisors.loop import LoopSupervisor
+from flujo_actors.supervisors.mapping import MapSupervisor
 from flujo_actors.supervisors.parallel import ParallelSupervisor
 from flujo_actors.supervisors.refinement import RefinementSupervisor
 from flujo_actors.supervisors.registry import ActorRegistry, UnknownStepError
@@ -48,6 +50,7 @@ DEFAULT_ACTORS: Final = ActorRegistry(
         Step: LeafActor,
         Pipeline: SequenceSupervisor,
         LoopStep: LoopSupervisor,
+        MapStep: MapSupervisor,
         RefinementStep: RefinementSupervisor,
         ConditionalStep: ConditionalSupervisor,
         ParallelStep: ParallelSupervisor,
@@ -63,6 +66,7 @@ __all__ = [
     "ConditionalSupervisor",
     "LeafActor",
     "LoopSupervisor",
+    "MapSupervisor",
     "ParallelSupervisor",
     "Place",
     "RefinementSupervisor",

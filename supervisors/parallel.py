@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import attrs
 
-from flujo_actors.context import MergeStrategy, merge
-from flujo_actors.errors import ContextError, MergeConflictError
-from flujo_actors.failures import Failure, FailureDomain, context_failure, merge_failure, wrapped_failure
+from flujo_actors.context import MergeStrategy
+from flujo_actors.errors import ContextError
+from flujo_actors.failures import Failure, FailureDomain, context_failure, wrapped_failure
 from flujo_actors.messages import Completed
 from flujo_actors.results import StepResult
 from flujo_actors.steps import AnyStep
@@ -76,24 +76,18 @@ class ParallelSupervisor(Supervisor[ParallelStep[Any, Any, Any]]):
     def _merged(self, children: Children) -> Failure | None:
         """Merge what the branches that succeeded wrote. A failure when that cannot be done."""
         step, place, succeeded = self.step, self.place, self._succeeded()
-        contributions = [
-            (name, self._settled[name].writer.message.branch, children.origin(self._settled[name]))
-            for name in succeeded
-        ]
         reported_before = self._reported()
-        refusal = Exception if callable(step.merge_strategy) else MergeConflictError
-        try:
-            merge(
-                self.branch,
-                contributions,
-                strategy=step.merge_strategy,
-                field_mapping=step.field_mapping,
-                include_keys=step.context_include_keys,
-            )
-        except ContextError as error:
-            return context_failure(error, step=place.path, attempt=self.message.attempt)
-        except refusal as error:
-            return merge_failure(error, step=place.path, attempt=self.message.attempt)
+        refused = self.merge(
+            [
+                (name, self._settled[name].writer.message.branch, children.origin(self._settled[name]))
+                for name in succeeded
+            ],
+            strategy=step.merge_strategy,
+            field_mapping=step.field_mapping,
+            include_keys=step.context_include_keys,
+        )
+        if refused is not None:
+            return refused
         try:
             self._fill_in(succeeded, reported_before)
         except (ContextError, TypeError, ValueError) as error:

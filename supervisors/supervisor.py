@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import trio
 
-from flujo_actors.context import Origin
-from flujo_actors.failures import Failure, FailureDomain, cancelled_failure, user_function_failure
+from flujo_actors.context import ContextBranch, Origin, merge
+from flujo_actors.errors import ContextError, MergeConflictError
+from flujo_actors.failures import (
+    Failure,
+    FailureDomain,
+    cancelled_failure,
+    context_failure,
+    merge_failure,
+    user_function_failure,
+)
 from flujo_actors.messages import Start
 from flujo_actors.nurseries import raise_sole, split_cancelled
 from flujo_actors.results import StepResult
@@ -94,6 +102,27 @@ class Supervisor(StepActor[StepT]):
             self.cause = None if errors is None else self._user_function_failure(domain, what, errors)
             raise cancelled from None
         return Answer(value)
+
+    def merge(
+        self, contributions: Iterable[tuple[str, ContextBranch, Origin | None]], **options: Any
+    ) -> Failure | None:
+        """Merge what children wrote side by side: all of it, or nothing.
+
+        Args:
+            contributions: name, branch and writer of each child that succeeded, in the order that counts.
+            **options: those of `flujo_actors.context.merge`.
+
+        Returns:
+            The failure, when they cannot be merged.
+        """
+        refusal = Exception if callable(options.get("strategy")) else MergeConflictError
+        try:
+            merge(self.branch, contributions, **options)
+        except ContextError as error:
+            return context_failure(error, step=self.place.path, attempt=self.message.attempt)
+        except refusal as error:
+            return merge_failure(error, step=self.place.path, attempt=self.message.attempt)
+        return None
 
     def origin(self) -> Origin:
         """Who writes what the step itself puts into the context."""

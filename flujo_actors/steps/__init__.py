@@ -11,6 +11,7 @@ mermaid     `to_mermaid`
 from flujo_actors.steps.conditional import ConditionalStep
 from flujo_actors.steps.leaf import Step, step
 from flujo_actors.steps.loop import LoopStep
+from flujo_actors.steps.mapping import MapStep
 from flujo_actors.steps.outcomes import PluginOutcome, RefinementCheck, ValidationResult
 from flujo_actors.steps.parallel import BranchFailureStrategy, DynamicParallelRouterStep, ParallelStep
 from flujo_actors.steps.pipeline import AnyStep, BaseStep, Pipeline
@@ -24,6 +25,7 @@ __all__ = [
     "ConditionalStep",
     "DynamicParallelRouterStep",
     "LoopStep",
+    "MapStep",
     "ParallelStep",
     "Pipeline",
     "PluginOutcome",

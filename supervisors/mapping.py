@@ -1,0 +1,131 @@
+"""The supervisor of a `MapStep`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from flujo_actors.failures import Failure, FailureDomain, wrapped_failure
+from flujo_actors.messages import Completed
+from flujo_actors.results import StepResult
+from flujo_actors.steps.mapping import MapStep
+from flujo_actors.supervisors.asking import Answer
+from flujo_actors.supervisors.children import Children, Settled
+from flujo_actors.supervisors.fields import get
+from flujo_actors.supervisors.supervisor import Supervisor
+
+
+class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
+    """Runs the body for one item after another, or for several at once. Items are taken as they are needed."""
+
+    __slots__ = ("_outputs", "_settled")
+
+    def start(self) -> None:
+        """No item has ended yet."""
+        super().start()
+        self._outputs: dict[int, Any] = {}
+        self._settled: dict[int, Settled] = {}
+
+    async def supervise(self, children: Children, data: Any) -> StepResult:
+        """Find the items, and run the body for each."""
+        items = await self._items(data)
+        if items.failure is not None:
+            return self.failed(items.failure)
+        numbered = enumerate(items.value, start=1)
+        if self.step.max_concurrency == 1:
+            return await self._one_after_another(children, numbered)
+        return await self._side_by_side(children, numbered)
+
+    async def _one_after_another(self, children: Children, items: Iterator[tuple[int, Any]]) -> StepResult:
+        step = self.step
+        while (taken := self._take(items)) is not None:
+            if taken.failure is not None:
+                return self._ended(taken.failure)
+            number, item = taken.value
+            result = await children.run(step.body.name, step.body, item, {"item": number}, number=number)
+            failure = self._note(number, result)
+            if failure is not None:
+                return self._ended(failure)
+        return self._ended(None)
+
+    async def _side_by_side(self, children: Children, items: Iterator[tuple[int, Any]]) -> StepResult:
+        """Keep `max_concurrency` items running; after a failure that counts, start no more."""
+        step, first_failure, exhausted, running = self.step, None, False, 0
+        while True:
+            while running < step.max_concurrency and not exhausted and first_failure is None:
+                taken = self._take(items)
+                if taken is None:
+                    exhausted = True
+                elif taken.failure is not None:
+                    first_failure = taken.failure
+                else:
+                    number, item = taken.value
+                    children.spawn(step.body.name, step.body, item, {"item": number}, number=number)
+                    running += 1
+            if not children.running_now:
+                break
+            settled = await children.next_settled()
+            number = settled.actor.place.attributes["item"]
+            running -= 1
+            self._settled[number] = settled
+            first_failure = self._note(number, await children.settle(settled)) or first_failure
+        return self._ended(self._merged(children) or first_failure)
+
+    async def _items(self, data: Any) -> Answer:
+        """An iterator over the items."""
+        over, name = self.step.over, self.step.name
+        what = f"Error in over for MapStep '{name}'"
+        found = await self.ask(
+            lambda context: get(context, over) if isinstance(over, str) else over(data, context),
+            FailureDomain.MAPPER,
+            what,
+        )
+        if found.failure is not None:
+            return found
+        if isinstance(found.value, str | bytes) or not isinstance(found.value, Iterable):
+            wrong = f"MapStep '{name}' maps over a collection of items, got {type(found.value).__name__}"
+            return Answer(failure=self._failure(wrong))
+        # A list is taken as it is now, also when the items change it.
+        return Answer(iter(tuple(found.value) if isinstance(found.value, list) else found.value))
+
+    def _take(self, items: Iterator[tuple[int, Any]]) -> Answer | None:
+        """The next item with its number; `None` when there is none."""
+        try:
+            return Answer(next(items))
+        except StopIteration:
+            return None
+        except Exception as error:  # noqa: BLE001 - the items may come from a user's generator
+            return Answer(failure=self._failure(f"Error in over for MapStep '{self.step.name}': {error}"))
+
+    def _note(self, number: int, result: StepResult) -> Failure | None:
+        """Keep an item's output. The map's failure, when the item's ends it."""
+        if result.failure is None:
+            self._outputs[number] = result.output
+            return None
+        self._outputs[number] = result
+        if self.step.on_item_failure == "ignore" and result.failure.domain is not FailureDomain.CANCELLED:
+            return None
+        feedback = f"Item {number} failed: {result.failure.feedback}"
+        return wrapped_failure(result.failure, feedback, step=self.place.path, attempt=self.message.attempt)
+
+    def _merged(self, children: Children) -> Failure | None:
+        """Merge what the items that succeeded wrote, in their order."""
+        succeeded = [
+            (number, settled) for number, settled in sorted(self._settled.items()) if type(settled.report) is Completed
+        ]
+        return self.merge(
+            [
+                (f"item {number}", settled.writer.message.branch, children.origin(settled))
+                for number, settled in succeeded
+            ]
+        )
+
+    def _failure(self, feedback: str) -> Failure:
+        return Failure(FailureDomain.MAPPER, feedback, feedback, step=self.place.path, attempt=self.message.attempt)
+
+    def _ended(self, failure: Failure | None) -> StepResult:
+        outputs = [self._outputs[number] for number in sorted(self._outputs)]
+        metadata = {"items": len(outputs)}
+        if failure is None:
+            return self.completed(outputs, metadata=metadata)
+        return self.failed(failure, output=outputs, metadata=metadata)
