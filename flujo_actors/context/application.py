@@ -73,9 +73,11 @@ class Application:
         return DictNode(entries, base, flat=_stays_flat(base, change, entries))
 
     def _map(self, base: MapNode, change: Edit) -> MapNode:
-        version = base.version
-        written = {key: self.value(version.get(key), part) for key, part in change.parts.items()}
-        growth = sum((value is not ABSENT) - (version.get(key) is not ABSENT) for key, value in written.items())
+        version, parts = base.version, change.parts
+        before = version.get_all(parts)
+        after = list(map(self.value, before, parts.values()))
+        written = dict(zip(parts, after, strict=True))
+        growth = sum((new is not ABSENT) - (old is not ABSENT) for old, new in zip(before, after, strict=True))
         return MapNode(self._committed(version.commit(written, growth)), base)
 
     def _list(self, base: Any, change: ListEdit) -> Node:

@@ -10,14 +10,14 @@ from typing import Any, ClassVar, Final
 
 from flujo_actors.context.advice import Advice, Run
 from flujo_actors.context.blame import Origin, Writing, find_origin, signed
-from flujo_actors.context.changes import is_same_state
+from flujo_actors.context.changes import Change, is_same_state
 from flujo_actors.context.delta import Delta, delta_between
 from flujo_actors.context.freeze import Freezer
 from flujo_actors.context.lazy import instance_dict, rebase, swap_instance_dict
-from flujo_actors.context.merge import Contribution, merge_states
+from flujo_actors.context.merge import Contribution, merge_changes, merge_states
 from flujo_actors.context.nodes import DictNode, RecordNode
 from flujo_actors.context.paths import parse_path
-from flujo_actors.context.quick import atomic_changes, sealed_atoms
+from flujo_actors.context.quick import atomic_changes, gathered_atoms, sealed_atoms
 from flujo_actors.context.shapes import shape_of
 from flujo_actors.context.state import State
 from flujo_actors.context.strategies import MergeStrategy
@@ -343,19 +343,40 @@ def merge(
     if not isinstance(strategy, MergeStrategy):
         _merge_by_function(base, named, strategy)
         return
-    mapping = field_mapping or {}
     if len(named) == 1 and not field_mapping and include_keys is None and base._adopt_alone(*named[0][1:]):  # pyright: ignore[reportPrivateUsage]
         return
     forked_from = named[0][1]._base  # pyright: ignore[reportPrivateUsage]
     base._seal(taking=False)  # pyright: ignore[reportPrivateUsage]
+    # A field mapping and `OVERWRITE` take one branch's fields, also those that others wrote; that is no overlap.
+    is_plain = not field_mapping and strategy is not MergeStrategy.OVERWRITE and base._state is forked_from  # pyright: ignore[reportPrivateUsage]
+    changes = _gathered(forked_from, named) if is_plain else None
+    if changes is not None:
+        merged = merge_changes(forked_from, changes, [origin for _, _, origin in named], include_keys)
+    else:
+        contributions = _contributions(base, forked_from, named, field_mapping or {})
+        merged = merge_states(forked_from, contributions, strategy, include_keys)
+    if merged is not forked_from:
+        base._advance(merged)  # pyright: ignore[reportPrivateUsage]
+
+
+def _gathered(base: State, named: Sequence[tuple[str, ContextBranch, Origin | None]]) -> dict[Any, Change] | None:
+    """What branches changed that were never sealed, if it can be told the short way; else `None`."""
+    if base.tangled or any(child._state is not base for _, child, _ in named):  # pyright: ignore[reportPrivateUsage]
+        return None
+    return gathered_atoms((child._live for _, child, _ in named), base.root)  # pyright: ignore[reportPrivateUsage]
+
+
+def _contributions(
+    base: ContextBranch,
+    forked_from: State,
+    named: Sequence[tuple[str, ContextBranch, Origin | None]],
+    mapping: Mapping[str, Sequence[str]],
+) -> list[Contribution]:
     moved = [] if base._state is forked_from else [Contribution("the parent", base._state)]  # pyright: ignore[reportPrivateUsage]
-    contributions = moved + [
+    return moved + [
         child._contribution(index, name, origin, tuple(mapping.get(name, ())))  # pyright: ignore[reportPrivateUsage]
         for index, (name, child, origin) in enumerate(named, len(moved))
     ]
-    merged = merge_states(forked_from, contributions, strategy, include_keys)
-    if merged is not forked_from:
-        base._advance(merged)  # pyright: ignore[reportPrivateUsage]
 
 
 def _merge_by_function(

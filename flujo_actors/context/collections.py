@@ -127,7 +127,12 @@ class ContextMap(MutableMapping[K, V], Generic[K, V]):  # noqa: PLW1641 - mutabl
 
     def atoms_written_over(self, node: MapNode) -> dict[K, Any] | None:
         """The own writes, if all of them are atoms and all there is besides this node; for the engine."""
-        return self._local if self._node is node and all_atoms(self._local.values()) else None
+        local = self.written_over(node)
+        return local if local is not None and all_atoms(local.values()) else None
+
+    def written_over(self, node: MapNode) -> dict[K, Any] | None:
+        """The own writes and what was read, if they are all there is besides this node; for the engine."""
+        return self._local if self._node is node else None
 
     def touch_all(self) -> None:
         """Have all mutable values at hand, because some are reachable by other paths too; for the engine."""

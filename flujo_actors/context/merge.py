@@ -63,9 +63,33 @@ def merge_states(
     if not parts:
         return base
     pairs = [pair for difference in differences for pair in difference.pairs] if tangled else None
-    return _next_state(
-        base, contributions, Edit(parts, 0, [base.root, *(part.state.root for part in contributions)]), pairs
-    )
+    states = [contribution.state for contribution in contributions]
+    change = Edit(parts, 0, [base.root, *(state.root for state in states)])
+    branches = tuple((c.origin, signed(c.state.writings, base.writings, c.origin)) for c in contributions)
+    merging = Merging(change, branches, base.writings, base.writings)
+    return _next_state(base, change, merging, base.aliased.union(*(state.aliased for state in states)), pairs)
+
+
+def merge_changes(
+    base: State, changes: dict[Any, Change], origins: Iterable[Origin | None], include: Iterable[str] | None
+) -> State:
+    """The state after a merge of branches whose changes do not meet and are known without a comparison of states.
+
+    Args:
+        base: the state that all branches forked from, and sealed none since.
+        changes: of the context's fields, by all branches.
+        origins: the writer of each branch in declared order.
+        include: the fields that are merged; `None` for all.
+
+    Raises:
+        ContextError: a validator refused a merged value.
+    """
+    parts = changes if include is None else _only(changes, frozenset(include))
+    if not parts:
+        return base
+    change = Edit(parts)
+    branches = tuple([(origin, base.writings) for origin in origins])
+    return _next_state(base, change, Merging(change, branches, base.writings, base.writings), base.aliased, None)
 
 
 def _changes_of(base: State, contribution: Contribution, difference: Difference) -> dict[Any, Change]:
@@ -124,7 +148,7 @@ def _combine(
 
 
 def _next_state(
-    base: State, contributions: Sequence[Contribution], change: Edit, pairs: list[tuple[Node, Node]] | None
+    base: State, change: Edit, merging: Merging, aliased: frozenset[str], pairs: list[tuple[Node, Node]] | None
 ) -> State:
     """`pairs`: the nodes that were compared, if objects are reachable by several paths; else `None`."""
     application = Application()
@@ -134,15 +158,13 @@ def _next_state(
         for before, after in pairs:
             replaced.setdefault(id(after), replaced.get(id(before), before))
         root = rewired(root, replaced)
-    states = [contribution.state for contribution in contributions]
     root = validated(root, change, base.run)
-    branches = tuple((c.origin, signed(c.state.writings, base.writings, c.origin)) for c in contributions)
     return State(
         root,
         base.run,
-        aliased=base.aliased.union(*(state.aliased for state in states)),
+        aliased=aliased,
         tangled=pairs is not None,
-        writings=Merging(change, branches, base.writings, base.writings),
+        writings=merging,
         unsettled=tuple(application.versions),
     )
 

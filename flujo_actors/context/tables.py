@@ -12,8 +12,9 @@ The idea is Baker's shallow binding for persistent arrays (1978, 1991).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from itertools import repeat
 from typing import Any, Final
 
 from flujo_actors.context.nodes import ABSENT
@@ -63,6 +64,15 @@ class MapVersion:
             if hops > _LONGEST_CHAIN:
                 self._shorten()
                 version, hops = self, 0
+
+    def get_all(self, keys: Collection[Any]) -> list[Any]:
+        """What `get` gives for each key, in their order. At C speed, if it is this version that has the table."""
+        table = self._table
+        if table is not None:
+            found = list(map(table.get, keys, repeat(ABSENT)))
+            if self._table is table:
+                return found
+        return list(map(self.get, keys))
 
     def known(self, keys: Mapping[Any, Any]) -> AbstractSet[Any]:
         """Those of the keys that it has."""

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from flujo_actors.context.collections import ContextMap
 from flujo_actors.context.lazy import fill_all, instance_dict, new_lazy
 from flujo_actors.context.nodes import (
     DictNode,
@@ -143,8 +144,6 @@ class Thawer:
         return self.bind(copy.deepcopy(node.value), node)
 
     def _map(self, node: MapNode) -> Any:
-        from flujo_actors.context.collections import ContextMap  # noqa: PLC0415 - collections thaw their parts
-
         live = self.bind(ContextMap.over(node, self), node)
         if self._eager:
             live.touch_all()

@@ -32,7 +32,7 @@ class _Validation:
         self._run = run
 
     def value(self, node: Any, change: Change, path: tuple[Part, ...]) -> Any:
-        if not isinstance(change, Edit) or len(_sources(change)) < 2:
+        if not isinstance(change, Edit) or not _is_shared(change):
             return node
         if isinstance(node, RecordNode):
             return self._record(node, change, path)
@@ -47,7 +47,7 @@ class _Validation:
             if name in node.values:
                 # The record was made by this merge and nobody has seen it: it can still be changed.
                 node.values[name] = self.value(node.values[name], part, (*path, Field(name)))
-        merged = [name for name, part in change.parts.items() if len(_sources(part)) > 1]
+        merged = [name for name, part in change.parts.items() if _is_shared(part)]
         if node.shape.kind == "attrs":
             self._convert(node, merged, path)
             self._validate(node, path)
@@ -121,9 +121,11 @@ def _sealed(value: Any) -> Any:
     return Freezer(None, None, taking=False).seal(value)
 
 
-def _sources(change: Change) -> set[int]:
-    """Which branches have a part in a change. A rule's value is everybody's."""
-    return set(_all_sources(change))
+def _is_shared(change: Change) -> bool:
+    """Whether several branches have a part in a change. A rule's value is everybody's. Looks no further than needed."""
+    sources = _all_sources(change)
+    first = next(sources, None)
+    return any(source != first for source in sources)
 
 
 def _all_sources(change: Change) -> Iterator[int]:

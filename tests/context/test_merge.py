@@ -376,3 +376,90 @@ def test_a_thousand_branches_with_a_key_each_leave_all_keys_in_declared_order() 
         branch.context.entries[name] = int(name)
     merge(parent, branches)
     assert list(parent.publish().entries) == ["a", *(str(number) for number in range(1000))]
+
+
+# The short way: branches that set nothing but atoms, and keys of large maps to atoms.
+
+
+@attrs.define
+class Wide:
+    count: int = 0
+    label: Any = "old"
+    total: Annotated[int, Sum()] = 0
+    entries: ContextMap[Any, Any] = attrs.Factory(lambda: ContextMap({"a": 1, "b": 2}))
+    more: ContextMap[Any, Any] = attrs.Factory(ContextMap)
+
+
+def put(**entries: Any) -> Change:
+    return lambda context: context.entries.update(entries)
+
+
+def put_more(context: Any) -> None:
+    context.more["x"] = context.count
+
+
+def test_many_branches_that_set_different_keys_and_fields_merge_in_declared_order_and_are_blamed_each() -> None:
+    parent = open_branch(Wide())
+    merge(parent, forked(parent, {"c": put(c=3), "b": put(b=1, a=9), "m": put_more, "f": setter(count=5), "n": put()}))
+    result = parent.publish()
+    assert list(result.entries.items()) == [("a", 9), ("b", 1), ("c", 3)]
+    assert (result.count, dict(result.more)) == (5, {"x": 0})
+    writers = {path: parent.blame(path) for path in ("entries['c']", "entries['a']", "more['x']", "count", "label")}
+    assert {path: origin and origin.step for path, origin in writers.items()} == {
+        "entries['c']": "p/c",
+        "entries['a']": "p/b",
+        "more['x']": "p/m",
+        "count": "p/f",
+        "label": None,
+    }
+
+
+def test_an_entry_that_a_branch_sets_to_what_it_was_is_no_write() -> None:
+    parent = open_branch(Wide())
+    merge(parent, forked(parent, {"same": put(a=1, c=3), "other": put(b=5)}))
+    assert dict(parent.publish().entries) == {"a": 1, "b": 5, "c": 3}
+    assert parent.blame("entries['a']") is None
+    assert dict(merged(Wide(), {"same": put(a=1), "other": put(a=5)}).entries) == {"a": 5, "b": 2}
+
+
+def test_branches_that_only_set_what_was_there_change_nothing() -> None:
+    assert merged(Wide(), {"x": put(a=1), "y": setter(count=0), "z": put(b=2)}) == merged(Wide(), {"x": put()})
+
+
+@pytest.mark.parametrize("strategy", [MergeStrategy.CONTEXT_UPDATE, MergeStrategy.ERROR_ON_CONFLICT])
+@pytest.mark.parametrize(
+    ("path", "changes"),
+    [
+        ("entries['k']", {"x": put(k=1), "y": put(l=1), "z": put(k=2)}),
+        ("count", {"x": setter(count=1), "y": put(k=2), "z": setter(count=2)}),
+        ("entries", {"x": put(k=1), "y": setter(count=1), "z": setter(entries=None)}),
+        ("entries", {"x": setter(entries=None), "y": setter(count=1), "z": put(k=1)}),
+    ],
+)
+def test_two_writes_in_one_place_still_conflict(path: str, changes: dict[str, Change], strategy: MergeStrategy) -> None:
+    with pytest.raises(MergeConflictError) as caught:
+        merged(Wide(), changes, strategy=strategy)
+    assert [(conflict.path, conflict.branches) for conflict in caught.value.conflicts] == [(path, ("x", "z"))]
+
+
+def test_of_two_writes_of_one_key_a_strategy_still_takes_its_own() -> None:
+    changes = {"x": put(a=3, c=1), "y": put(a=4, d=1)}
+    first = merged(Wide(), changes, strategy=MergeStrategy.KEEP_FIRST)
+    assert dict(first.entries) == {"a": 3, "b": 2, "c": 1, "d": 1}
+    last = merged(Wide(), {"x": put(c=1), "y": put(d=1)}, strategy=MergeStrategy.OVERWRITE)
+    assert dict(last.entries) == {"a": 1, "b": 2, "d": 1}
+
+
+def test_rules_are_asked_and_what_is_not_included_stays_beside_writes_of_keys() -> None:
+    changes = {"x": setter(total=2), "y": put(k=1), "z": setter(total=3, count=7)}
+    assert merged(Wide(), changes).total == 5
+    only = merged(Wide(), {"x": put(k=1), "y": setter(count=7)}, include_keys=iter(["count"]))
+    assert (only.count, dict(only.entries)) == (7, {"a": 1, "b": 2})
+
+
+def test_a_branch_that_put_a_map_of_its_own_in_a_field_without_one_goes_the_general_way() -> None:
+    result = merged(
+        Wide(label=None), {"x": lambda context: setattr(context, "label", ContextMap({"k": 1})), "y": put(k=1)}
+    )
+    assert dict(result.label) == {"k": 1}
+    assert dict(result.entries) == {"a": 1, "b": 2, "k": 1}
