@@ -9,6 +9,10 @@ loop          `LoopStep`
 refinement    `refine_until`
 rounds        what those two have in common
 conditional   `ConditionalStep`
+parallel      `ParallelStep`
+router        `DynamicParallelRouterStep`
+mapping       `MapStep`
+phases        what a leaf does around its agent
 asking        calling what a user gave a composite step
 fallback      what a step amounts to when its fallback has run
 recording     spans and results of children

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from flujo_actors.failures import Failure, FailureDomain, wrapped_failure
 from flujo_actors.messages import Completed
@@ -82,11 +82,12 @@ class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
         )
         if found.failure is not None:
             return found
-        if isinstance(found.value, str | bytes) or not isinstance(found.value, Iterable):
+        if not _is_collection(found.value):
             wrong = f"MapStep '{name}' maps over a collection of items, got {type(found.value).__name__}"
             return Answer(failure=self._failure(wrong))
+        items = found.value
         # A list is taken as it is now, also when the items change it.
-        return Answer(iter(tuple(found.value) if isinstance(found.value, list) else found.value))
+        return Answer(iter(tuple(items) if type(items) is list else items))  # pyright: ignore[reportUnknownArgumentType]
 
     def _take(self, items: Iterator[tuple[int, Any]]) -> Answer | None:
         """The next item with its number; `None` when there is none."""
@@ -129,3 +130,8 @@ class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
         if failure is None:
             return self.completed(outputs, metadata=metadata)
         return self.failed(failure, output=outputs, metadata=metadata)
+
+
+def _is_collection(value: object) -> TypeGuard[Iterable[Any]]:
+    """Whether it has items, and is not a text, which nobody means letter by letter."""
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes)

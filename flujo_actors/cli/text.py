@@ -68,6 +68,8 @@ class _Console(Console):
         if not self.stderr:
             raise  # noqa: PLE0704 - called by rich in the handler of the BrokenPipeError
         self.quiet = True
+        # What is still buffered goes nowhere, or Python would exit with 120 for it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def new_console(*, stderr: bool = False) -> Console:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -52,8 +52,11 @@ def merge_states(
         ContextError: a validator or a merge rule refused a merged value.
     """
     tangled = base.tangled or any(contribution.state.tangled for contribution in contributions)
-    differences = [Difference(index, tangled=tangled) for index in range(len(contributions))]
-    changes = [_changes_of(base, *pair) for pair in zip(contributions, differences, strict=True)]
+    differences, changes = _compared(base, contributions, tangled=tangled)
+    if not tangled and any(_moves(*pair) for pair in zip(changes, differences, strict=True)):
+        # Taken for itself, the one alike would stand in two places. Now every object counts as the one that it is.
+        tangled = True
+        differences, changes = _compared(base, contributions, tangled=True)
     wanted = None if include is None else frozenset(include)
     changes = [change if wanted is None else _only(change, wanted) for change in changes]
     verbatim = _verbatim(contributions)
@@ -68,6 +71,36 @@ def merge_states(
     branches = tuple((c.origin, signed(c.state.writings, base.writings, c.origin)) for c in contributions)
     merging = Merging(change, branches, base.writings, base.writings)
     return _next_state(base, change, merging, base.aliased.union(*(state.aliased for state in states)), pairs)
+
+
+def _compared(
+    base: State, contributions: Sequence[Contribution], *, tangled: bool
+) -> tuple[list[Difference], list[dict[Any, Change]]]:
+    """What each branch changed, with the comparison that found it."""
+    differences = [Difference(index, tangled=tangled) for index in range(len(contributions))]
+    return differences, [_changes_of(base, *pair) for pair in zip(contributions, differences, strict=True)]
+
+
+def _moves(changes: dict[Any, Change], difference: Difference) -> bool:
+    """Whether an object of the base was put into another place, and one that is alike was left in its own."""
+    alike = {before.lineage for before, after in difference.pairs if before.lineage != after.lineage}
+    return bool(alike) and any(value.lineage in alike for change in changes.values() for value in _put(change))
+
+
+def _put(change: Change) -> Iterator[Node]:
+    """The nodes that a change puts somewhere."""
+    values: list[Any] = []
+    match change:
+        case Replace(value):
+            values = [value]
+        case ListEdit(_, splices):
+            values = [item for splice in splices for item in splice.items]
+        case _:
+            pass
+    yield from (value for value in values if isinstance(value, Node))
+    if isinstance(change, Edit | ListEdit):
+        for part in change.parts.values():
+            yield from _put(part)
 
 
 def merge_changes(

@@ -326,3 +326,22 @@ def test_checking_a_merged_model_keeps_its_objects_and_what_they_are_shared_with
     outer.context.items.insert(0, "outer")
     with pytest.raises(MergeConflictError, match=r"'items\[0\]'"):
         merge(parent, [("inner", inner, None), ("outer", outer, None)])
+
+
+def test_an_object_that_changes_places_with_one_alike_is_not_two_of_the_same() -> None:
+    @attrs.define
+    class Item:
+        notes: dict[str, int] = attrs.Factory(dict[str, int])
+
+    @attrs.define
+    class Items:
+        items: list[Any] = attrs.Factory(list[Any])
+
+    parent = open_branch(Items([None, Item(), Item()]))
+    reader, writer = parent.fork(), parent.fork()
+    assert len(reader.context.items) == 3
+    writer.context.items.insert(0, writer.context.items.pop())
+    merge(parent, [("reader", reader, None), ("writer", writer, None)])
+    merged = parent.publish().items
+    merged[0].notes["only here"] = 1
+    assert merged == [Item({"only here": 1}), None, Item()]

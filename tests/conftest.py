@@ -1,0 +1,17 @@
+"""How many examples hypothesis tries, the same ones each time: a run of the tests can be repeated exactly.
+
+HYPOTHESIS_PROFILE=ci takes about a minute for the laws of contexts, the default a few seconds. `make fuzz` tries new
+examples until stopped.
+"""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+_SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+for name, examples in {"default": 60, "ci": 450}.items():
+    settings.register_profile(
+        name, max_examples=examples, deadline=None, derandomize=True, suppress_health_check=_SLOW_IS_FINE
+    )
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
