@@ -16,7 +16,7 @@ import attrs
 import pydantic
 import pytest
 
-from flujo_actors.context import ContextBranch, apply_delta, merge, open_branch
+from flujo_actors.context import ContextBranch, ContextMap, apply_delta, merge, open_branch
 from flujo_actors.errors import ContextError, MergeConflictError
 
 Change = Callable[[Any], object]
@@ -345,3 +345,16 @@ def test_an_object_that_changes_places_with_one_alike_is_not_two_of_the_same() -
     merged = parent.publish().items
     merged[0].notes["only here"] = 1
     assert merged == [Item({"only here": 1}), None, Item()]
+
+
+@pytest.mark.xfail(strict=True, reason="a known limit: a declared collection that holds itself becomes a copy")
+def test_a_declared_collection_that_holds_itself_still_does_after_it_was_handed_up() -> None:
+    @attrs.define
+    class Large:
+        words: ContextMap[str, Any] = attrs.Factory(ContextMap[str, Any])
+
+    parent = open_branch(Large())
+    child = parent.fork()
+    child.context.words["itself"] = child.context.words
+    parent.adopt(child)
+    assert parent.context.words["itself"] is parent.context.words

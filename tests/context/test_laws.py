@@ -22,7 +22,7 @@ from typing import Any
 import attrs
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from flujo_actors.context import (
@@ -353,6 +353,16 @@ def start(context: Any) -> ContextBranch:
     return open_branch(context)
 
 
+def holds_itself(context: Any) -> bool:
+    """Whether a declared collection is among its own items: a limit that docs/explanation/contexts.md states."""
+    collections = [getattr(context, name, ()) for name in ("big", "long")]
+    return any(
+        item is each
+        for each in collections
+        for item in (each.values() if isinstance(each, dict | ContextMap) else each)
+    )
+
+
 # The laws.
 
 
@@ -408,6 +418,7 @@ def test_law_3_a_sequence_of_nested_children_leaves_what_plain_python_would_have
         parent.adopt(child)
         attempt(reference, outer)
         attempt(reference, inner)
+        assume(not holds_itself(reference))
         assert picture(parent.context) == picture(reference)
     assert picture(parent.publish()) == picture(reference)
     assert type(parent.publish()) is type(context)
@@ -740,6 +751,8 @@ def differs(one: Any, other: Any) -> bool:
         return one is not other
     if one is None or isinstance(one, bool | int | float | str):
         return bool(picture(one) != picture(other))
+    if isinstance(one, pydantic.BaseModel) and one.model_fields_set != other.model_fields_set:
+        return True  # a model remembers which fields were set, also to the value that they had
     mine, theirs = contents(one), contents(other)
     return mine.keys() != theirs.keys() or any(differs(mine[key], theirs[key]) for key in mine)
 
