@@ -342,8 +342,8 @@ def compare(title: str, unit: str, work: Work, variants: list[Variant], *, memor
 INTRODUCTION = """
 The same work by others. flujo: nothing is saved or traced. LangGraph: no checkpoints, nothing is isolated.
 Whole runs from the user's data to the merged result, process CPU, medians of turns; ratios to the first line.
-flujo_actors has no parallel step yet: its branches are forked, written and merged without a runtime; those of the
-others are scheduled, too."""
+The branches of flujo_actors are forked, written and merged by its context package alone; those of the others are
+scheduled, too. What its own scheduling adds is in benchmarks/composites.py."""
 
 
 def compare_all() -> None:

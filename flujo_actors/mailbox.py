@@ -1,6 +1,6 @@
 """The mailbox of an actor: a bounded queue with many writers and one reader.
 
-It differs from `trio.open_memory_channel` in three ways that actors need. A report is *delivered*: its place was
+It differs from `trio.open_memory_channel` in ways that actors need. A report is *delivered*: its place was
 reserved when the child was spawned, so it is taken at once even when the mailbox is full or the sender is
 cancelled, and what the mailbox can hold is bounded by its capacity plus the children alive. The reader can take
 all that is there in one step. And a closed mailbox tells its writers which actor has stopped.
@@ -118,13 +118,6 @@ class Mailbox(Generic[MessageT]):
         if self._writers:
             self._let_writers_in()
         return message
-
-    async def get_all(self) -> list[MessageT]:
-        """Take all messages, at least one, waiting for it. Only the owner calls this, from one task.
-
-        A checkpoint. Cancelled, it has taken no message.
-        """
-        return [await self.get(), *self.drain()]
 
     def get_nowait(self) -> MessageT:
         """Take the oldest message.

@@ -78,20 +78,6 @@ class TestReading:
             nursery.cancel_scope.cancel()
         assert [*taken, *mailbox.drain()] == ["report"]
 
-    async def test_get_all_takes_everything_in_order_and_at_least_one(self) -> None:
-        mailbox = Mailbox("reader", 3, 1, 2, 3)
-        assert await mailbox.get_all() == [1, 2, 3]
-        with trio.move_on_after(0) as scope:
-            await mailbox.get_all()
-        assert scope.cancelled_caught
-
-    async def test_a_cancelled_get_all_takes_nothing(self) -> None:
-        mailbox = Mailbox("reader", 3, 1, 2)
-        with trio.CancelScope() as scope:
-            scope.cancel()
-            await mailbox.get_all()
-        assert mailbox.drain() == [1, 2]
-
     async def test_a_second_reader_is_refused(self) -> None:
         mailbox = Mailbox[int]("alice", 1)
         async with trio.open_nursery() as nursery:

@@ -11,7 +11,7 @@ instance dict, so an untouched field costs nothing, whatever it holds. `__class_
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from flujo_actors.context.nodes import ABSENT, Node, RecordNode
 from flujo_actors.context.paths import FIELDS_SET
@@ -23,14 +23,6 @@ if TYPE_CHECKING:
 _set_attribute: Final = object.__setattr__
 _CLASS_ATTRIBUTE: Final = "__flujo_lazy__"
 """Where the generated class is kept, on the user's class: the two live and go together."""
-
-
-class LazyObject(Protocol):
-    """What the engine keeps on a live object besides its fields."""
-
-    __flujo_source__: RecordNode
-    """What unread fields are filled from."""
-    __flujo_thawer__: Thawer
 
 
 class Lazy:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 import attrs
@@ -82,8 +82,3 @@ def _parts_of(tree: ast.expr) -> Path:
             raise ValueError(ast.unparse(tree))
         tree = tree.value
     return tuple(reversed(parts))
-
-
-def starts_with(path: Sequence[Part], prefix: Sequence[Part]) -> bool:
-    """Whether one path lies within another."""
-    return len(path) >= len(prefix) and all(one == other for one, other in zip(path, prefix, strict=False))
