@@ -21,7 +21,7 @@ import trio
 from flujo_actors.context import ContextBranch, Origin
 from flujo_actors.errors import ContextError, MergeConflictError
 from flujo_actors.events import AttemptFailed, StepEnded, StepStarted
-from flujo_actors.failures import Failure, agent_failure, context_failure
+from flujo_actors.failures import Failure, after_attempts, agent_failure, context_failure
 from flujo_actors.mailbox import Mailbox
 from flujo_actors.messages import Cancelled, Completed, Failed, Report, Start
 from flujo_actors.results import StepResult
@@ -198,7 +198,9 @@ class Children:
             report, delay = self._retry_delay(actor, report)
             if delay is not None:
                 self._retry(actor, report, delay)
-            elif not self._falls_back(actor, report):
+                continue
+            report = self._after_attempts(report)
+            if not self._falls_back(actor, report):
                 return self._settled(actor, report)
 
     @property
@@ -292,6 +294,13 @@ class Children:
         # The actor may have been cancelled when it had just stopped, also by the user's `retry_if`.
         return report, None if actor.cancel_reason is not None else delay
 
+    def _after_attempts(self, report: Failed) -> Failed:
+        """The report of a last attempt, with what is to be known of those before."""
+        retries, failure = self._retries.get(report.child), report.result.failure
+        if failure is None or retries is None or not retries.failures:
+            return report
+        return Failed(report.child, attrs.evolve(report.result, failure=after_attempts(failure, retries.failures)))
+
     def _retry(self, failed: StepActor[Any], report: Failed, delay: float) -> None:
         environment, place, step, message = self._environment, failed.place, failed.step, failed.message
         if environment.watchers and report.result.failure is not None:
@@ -300,12 +309,17 @@ class Children:
         retries.add(failed, report, environment.clock)
         retries.next_starts_at = environment.clock.now() + delay
         limit = attempt_limit(step.retry, step.timeout, elapsed=retries.next_starts_at - place.started_at)
-        self._start(
-            step,
-            place,
-            Start(message.data, self._branch.fork(), message.attempt + 1, delay, limit, report.result.attempts),
-            self._scope_like(failed),
+        message.branch.release()
+        again = Start(
+            message.data,
+            self._branch.fork(),
+            message.attempt + 1,
+            delay,
+            limit,
+            tried=report.result.attempts,
+            feedback=retries.feedback,
         )
+        self._start(step, place, again, self._scope_like(failed))
 
     def _falls_back(self, actor: StepActor[Any], report: Failed) -> bool:
         """Start the fallback of a step that has failed for good, if it has one to start, and say so."""

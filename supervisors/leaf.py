@@ -45,7 +45,7 @@ class LeafActor(StepActor[LeafStep]):
     async def _perform_phases(self, data: Any) -> StepResult:
         step = self.step
         place, attempt = self.place, self.message.attempt
-        phases = Phases(step, self._call, path=place.path, attempt=attempt)
+        phases = Phases(step, self._call, path=place.path, attempt=attempt, feedback=self.message.feedback)
         output, failure = await phases.run(data)
         if failure is not None:
             return self.failed(failure, output=output)
@@ -86,6 +86,8 @@ class LeafActor(StepActor[LeafStep]):
             injections["usage"] = self.place.meter
         if "resources" in declared:
             injections["resources"] = self.environment.resources
+        if "feedback" in declared:
+            injections["feedback"] = self.message.feedback
         return injections
 
     def _update_context(self, output: Any) -> Failure | None:

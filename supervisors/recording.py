@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from flujo_actors.clock import RunClock
+from flujo_actors.failures import Failure, FailureDomain
 from flujo_actors.messages import Report
 from flujo_actors.results import StepResult
 from flujo_actors.spans import ROOT_SPAN_NAME, Attempt, Span, failure_attributes, usage_attributes
@@ -26,6 +27,10 @@ class Retries:
     """What they spent."""
     next_starts_at: float | None = None
     """When the attempt after them began or begins, on trio's clock."""
+    failures: list[Failure] = attrs.Factory(list[Failure])
+    """How those that failed did, each domain's last one."""
+    feedback: str | None = None
+    """What a plugin said of one of them last."""
     fell_back: bool = False
     """Whether the step has failed for good, and its fallback runs or ran."""
 
@@ -48,6 +53,14 @@ class Retries:
         )
         self.history += result.step_history
         self.usage = total
+        if result.failure is not None:
+            self._note(result.failure)
+
+    def _note(self, failure: Failure) -> None:
+        self.failures = [each for each in self.failures if each.domain is not failure.domain]
+        self.failures.append(failure)
+        if failure.domain is FailureDomain.PLUGIN:
+            self.feedback = failure.message
 
 
 def span_of(kind: str, place: Place, report: Report, retries: Retries | None, clock: RunClock) -> Span:

@@ -1,8 +1,8 @@
 """Agents: what a leaf step calls, and what it hands to them.
 
 An agent takes the step's input as its one positional argument. What else it declares by name is injected:
-`context` (its branch of the run's context), `resources` (what was passed to the run) and `usage` (the meter to
-charge). All of it is found out once, when the step is built.
+`context` (its branch of the run's context), `resources` (what was passed to the run), `usage` (the meter to charge)
+and `feedback` (what a plugin said of the try before). All of it is found out once, when the step is built.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ContextT_contra = TypeVar("ContextT_contra", contravariant=True)
 ReturnT_co = TypeVar("ReturnT_co", covariant=True)
 FunctionT_co = TypeVar("FunctionT_co", covariant=True)
 
-INJECTED: Final = ("context", "resources", "usage")
+INJECTED: Final = ("context", "resources", "usage", "feedback")
 """The names that an agent may declare to have something injected."""
 
 
