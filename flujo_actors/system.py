@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import trio
 
+from flujo_actors.caching import ResultCache
 from flujo_actors.clock import IdSource, RunClock
 from flujo_actors.context import open_branch
 from flujo_actors.errors import InvalidPipelineError, Problem, SystemClosedError
@@ -34,13 +35,19 @@ class System:
     """Runs pipelines. Made by `open_system`; it has no state that another system could see."""
 
     def __init__(
-        self, nursery: trio.Nursery, storage: StorageActor | None, actors: ActorRegistry, randomness: random.Random
+        self,
+        nursery: trio.Nursery,
+        storage: StorageActor | None,
+        actors: ActorRegistry,
+        randomness: random.Random,
+        cache: ResultCache,
     ) -> None:
         self._nursery = nursery
         self._storage = storage
         self._actors = actors
         self._random = randomness
         self._ids = IdSource(randomness)
+        self._cache = cache
         self._closed = False
 
     @overload
@@ -154,6 +161,7 @@ class System:
             first_span_number=self._ids.first_span_number(),
             resources=resources,
             sink=self._storage,
+            cache=self._cache,
         )
         return Run(
             root,
@@ -182,6 +190,7 @@ async def open_system(
     storage: StateBackend | None = None,
     actors: Mapping[type[AnyStep], ActorType] | None = None,
     random_seed: int | None = None,
+    cache: ResultCache | None = None,
 ) -> AsyncGenerator[System, None]:
     """Open a system for the length of an `async with` block, inside any trio program.
 
@@ -193,27 +202,29 @@ async def open_system(
             and closed at the end.
         actors: supervising actors for step classes of your own, or other ones for those of the library.
         random_seed: makes ids and jitter repeatable; `None` takes them from the operating system.
+        cache: what `CacheStep`s remember; `None` for a new one that ends with the system.
 
     Raises:
         StorageError: the storage cannot be opened.
     """
     registry = DEFAULT_ACTORS.with_actors(actors or {})
     randomness = random.Random(random_seed)  # noqa: S311 - ids and jitter are no secrets
+    remembered = ResultCache() if cache is None else cache
     if storage is None:
-        async with _open(None, registry, randomness) as system:
+        async with _open(None, registry, randomness, remembered) as system:
             yield system
         return
-    async with open_storage(storage) as storage_actor, _open(storage_actor, registry, randomness) as system:
+    async with open_storage(storage) as actor, _open(actor, registry, randomness, remembered) as system:
         yield system
 
 
 @asynccontextmanager
 async def _open(
-    storage: StorageActor | None, registry: ActorRegistry, randomness: random.Random
+    storage: StorageActor | None, registry: ActorRegistry, randomness: random.Random, cache: ResultCache
 ) -> AsyncGenerator[System, None]:
     await trio.lowlevel.checkpoint()
     async with open_inner_nursery() as nursery:
-        system = System(nursery, storage, registry, randomness)
+        system = System(nursery, storage, registry, randomness, cache)
         try:
             yield system
         finally:

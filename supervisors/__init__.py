@@ -12,6 +12,7 @@ conditional   `ConditionalStep`
 parallel      `ParallelStep`
 router        `DynamicParallelRouterStep`
 mapping       `MapStep`
+caching       `CacheStep`
 phases        what a leaf does around its agent
 asking        calling what a user gave a composite step
 fallback      what a step amounts to when its fallback has run
@@ -25,6 +26,7 @@ environment   what all actors of a run share
 from typing import Final
 
 from flujo_actors.steps import (
+    CacheStep,
     ConditionalStep,
     DynamicParallelRouterStep,
     LoopStep,
@@ -34,6 +36,7 @@ from flujo_actors.steps import (
     RefinementStep,
     Step,
 )
+from flujo_actors.supervisors.caching import CacheSupervisor
 from flujo_actors.supervisors.children import Children
 from flujo_actors.supervisors.conditional import ConditionalSupervisor
 from flujo_actors.supervisors.environment import RunEnvironment
@@ -59,6 +62,7 @@ DEFAULT_ACTORS: Final = ActorRegistry(
         ConditionalStep: ConditionalSupervisor,
         ParallelStep: ParallelSupervisor,
         DynamicParallelRouterStep: RouterSupervisor,
+        CacheStep: CacheSupervisor,
     }
 )
 """The actors of the steps that come with the library."""
@@ -66,6 +70,7 @@ DEFAULT_ACTORS: Final = ActorRegistry(
 __all__ = [
     "DEFAULT_ACTORS",
     "ActorRegistry",
+    "CacheSupervisor",
     "Children",
     "ConditionalSupervisor",
     "LeafActor",

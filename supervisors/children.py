@@ -404,6 +404,8 @@ class Children:
             result = attrs.evolve(result, step_history=retries.history)
         span = span_of(actor.step.kind, actor.place, report, retries, environment.clock)
         del self._actors[report.child]
+        if type(report) is not Completed:
+            actor.message.branch.release()
         environment.spans.append(span)
         if environment.watchers:
             environment.publish(StepEnded(actor.place.path, span.span_id, span.status, result))

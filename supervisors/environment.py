@@ -8,6 +8,7 @@ from contextlib import suppress
 from itertools import count
 from typing import Any
 
+from flujo_actors.caching import ResultCache
 from flujo_actors.clock import RunClock
 from flujo_actors.events import RunEvent
 from flujo_actors.limits import UsageLimits
@@ -24,6 +25,7 @@ class RunEnvironment:
         "_span_numbers",
         "actors",
         "breach",
+        "cache",
         "clock",
         "on_breach",
         "random",
@@ -44,6 +46,7 @@ class RunEnvironment:
         first_span_number: int,
         resources: Any,
         sink: SpanSink | None,
+        cache: ResultCache,
     ) -> None:
         """Set the scene of a run.
 
@@ -55,6 +58,7 @@ class RunEnvironment:
             first_span_number: where the numbers of this run's spans begin.
             resources: what agents get that declare `resources`.
             sink: where ended spans go; `None` keeps them in the result alone.
+            cache: the system's remembered results.
         """
         self.run_id = run_id
         self.actors = actors
@@ -62,6 +66,7 @@ class RunEnvironment:
         self.random = random
         self.resources = resources
         self.sink = sink
+        self.cache = cache
         self.spans: list[Span] = []
         """The spans that have ended, in the order in which they did."""
         self.watchers: list[Callable[[RunEvent], None]] = []

@@ -96,8 +96,9 @@ class ParallelSupervisor(Supervisor[ParallelStep[Any, Any, Any]]):
 
     def _reported(self) -> Mapping[str, Any]:
         """What the context holds of branches' results, perhaps from an earlier run of a step like this."""
-        context = self.branch.snapshot()
-        held = get(context, BRANCH_RESULTS) if has_place(context, BRANCH_RESULTS) else None
+        fork = self.branch.fork()
+        held = get(fork.context, BRANCH_RESULTS) if has_place(fork.context, BRANCH_RESULTS) else None
+        fork.release()
         return held if isinstance(held, Mapping) else {}
 
     def _fill_in(self, succeeded: list[str], before: Mapping[str, Any]) -> None:

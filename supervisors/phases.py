@@ -4,6 +4,9 @@ Each phase gives a `Phase`: what it made of the value, or how it failed. A failu
 output. How things are called, and what their exceptions become, is the leaf's business.
 """
 
+# The user's values pass through here, and their types are unknown on purpose.
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable

@@ -72,6 +72,8 @@ def span_of(kind: str, place: Place, report: Report, retries: Retries | None, cl
         attributes.update(place.attributes)
     if meter.total_tokens or meter.exact_cost_usd:
         attributes.update(usage_attributes(meter.total()))
+    if result.metadata:
+        attributes["metadata"] = dict(result.metadata)
     if result.failure is not None:
         attributes["failure"] = failure_attributes(result.failure)
     if retries is not None:

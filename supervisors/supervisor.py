@@ -92,6 +92,7 @@ class Supervisor(StepActor[StepT]):
             value = await call(function, fork.context)
             self.branch.adopt(fork, self.origin())
         except Exception as error:  # noqa: BLE001 - whatever user code raises is data from here on
+            fork.release()
             self.cause = self._user_function_failure(domain, what, error)
             # Raised while being cancelled, in a `finally` perhaps, it is not why the step ended.
             await trio.lowlevel.checkpoint_if_cancelled()

@@ -73,7 +73,17 @@ class ContextBranch:
 
         What was written since the branch was last handed up, merged or forked from is gone.
         """
+        self._note_touched()
         self._live = None
+
+    def watch(self) -> None:
+        """Note from here on which fields are read or written, here and in all forks. To be called before any is."""
+        self._state = self._state.in_run(self._state.run.watched())
+
+    def touched(self) -> frozenset[str | None]:
+        """The fields that were read or written since `watch` was called; `None` among them stands for all."""
+        self._note_touched()
+        return frozenset(self._state.run.touched or ())
 
     def fork(self) -> ContextBranch:
         """An isolated branch: nothing done in it is seen here, nor the other way round."""
@@ -83,6 +93,9 @@ class ContextBranch:
 
     def snapshot(self) -> Any:
         """The context as it is now, as an object of its own that nothing else reaches. Costs what was touched."""
+        touched = self._state.run.touched
+        if touched is not None:
+            touched.add(None)  # what is read of it is not seen here
         return self.fork().context
 
     def publish(self) -> Any:
@@ -107,8 +120,10 @@ class ContextBranch:
         if self._live is not None:
             self._seal(taking=False)
         base, state = child._base, child._state
-        if state is base:
+        if state.root is base.root:
             return
+        if state.run is not base.run:  # the child was watched, this branch is not
+            state = child._state = state.in_run(base.run)
         if self._state is base:
             writing = state.writings
             if (
@@ -147,6 +162,8 @@ class ContextBranch:
         live, state = self._live, self._state
         if live is None:
             return
+        if state.run.touched is not None:
+            self._note_touched()
         quick = None if state.aliased else sealed_atoms(live, state.root)
         if quick is not None:
             self._take_atoms(live, quick, origin)
@@ -169,6 +186,15 @@ class ContextBranch:
         self._thawer = used
         if taking and isinstance(root, DictNode):
             self._live = None
+
+    def _note_touched(self) -> None:
+        live, state = self._live, self._state
+        touched = state.run.touched
+        if live is None or touched is None:
+            return
+        root = state.root
+        tells = isinstance(root, RecordNode) and root.shape.kind != "pydantic" and not state.aliased
+        touched.update(instance_dict(live) if tells else {None})
 
     def _adopt_alone(self, child: ContextBranch, origin: Origin | None) -> bool:
         """Hand up the only branch of a merge, if nothing was written beside it; no comparison is needed."""
@@ -262,6 +288,9 @@ class _NoContext(ContextBranch):
     def fork(self) -> ContextBranch:
         return self
 
+    def watch(self) -> None:
+        pass
+
     def adopt(self, child: ContextBranch, origin: Origin | None = None) -> None:
         pass
 
@@ -338,6 +367,8 @@ def merge(
         ContextError: something cannot be isolated, or a validator or rule refused. `base` is unchanged.
     """
     named = list(children)
+    for _, child, _ in named:
+        child._note_touched()  # pyright: ignore[reportPrivateUsage]
     if isinstance(base, _NoContext) or not named or strategy is MergeStrategy.NO_MERGE:
         return
     if not isinstance(strategy, MergeStrategy):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
@@ -330,7 +330,7 @@ class TestRetries:
         assert called == ["IN", "IN\nshorter"]
 
     async def test_feedback_stays_known_when_the_try_after_it_fails_otherwise(self) -> None:
-        tries = iter([lambda: "ok", boom, lambda: "ok"])
+        tries: Iterator[Callable[..., Any]] = iter([lambda: "ok", boom, lambda: "ok"])
         called: list[Any] = []
 
         def agent(data: str) -> Any:
@@ -342,7 +342,7 @@ class TestRetries:
         assert called == ["in", "in\nshorter", "in\nshorter"]
 
     async def test_after_a_plugin_s_no_and_an_agent_s_error_the_chain_has_both(self) -> None:
-        tries = iter([lambda: "ok", boom])
+        tries: Iterator[Callable[..., Any]] = iter([lambda: "ok", boom])
         both = on(FailureDomain.PLUGIN, FailureDomain.AGENT, max_attempts=2)
         result = await run_leaf(lambda data: next(tries)(), plugins=[Says(no("shorter"))], retry=both)
         failure = failure_of(result)
@@ -359,7 +359,7 @@ class TestRetries:
         assert (result.attempts, failure_of(result).cause) == (3, None)
 
     async def test_of_each_other_domain_the_chain_has_the_last_failure(self) -> None:
-        tries = iter([lambda: "ok", boom, lambda: "ok", boom])
+        tries: Iterator[Callable[..., Any]] = iter([lambda: "ok", boom, lambda: "ok", boom])
         both = on(FailureDomain.PLUGIN, FailureDomain.AGENT, max_attempts=4)
         plugin = Says(no("one"), no("two"))
         failure = failure_of(await run_leaf(lambda data: next(tries)(), plugins=[plugin], retry=both))
