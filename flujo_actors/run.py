@@ -12,7 +12,6 @@ import trio
 from flujo_actors.context import ContextBranch
 from flujo_actors.errors import FlujoError, UsageLimitExceededError
 from flujo_actors.events import EventsMissed, RunEvent
-from flujo_actors.limits import UsageLimits
 from flujo_actors.nurseries import exceptions_in
 from flujo_actors.results import PipelineResult
 from flujo_actors.spans import SpanStatus
@@ -45,13 +44,12 @@ class Run(Generic[OutputT, ContextT]):
         branch: ContextBranch,
         environment: RunEnvironment,
         storage: StorageActor | None,
-        limits: UsageLimits | None,
     ) -> None:
         self._pipeline = pipeline
         self._data = data
         self._environment = environment
         self._storage = storage
-        self._root = RootSupervisor(environment, branch, limits)
+        self._root = RootSupervisor(environment, branch)
         self._started_at = environment.clock.now()
         self._ended = trio.Event()
         self._watchers: list[Watcher] = []

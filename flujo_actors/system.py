@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import trio
+from typing_extensions import Unpack
 
 from flujo_actors.caching import ResultCache
 from flujo_actors.clock import IdSource, RunClock
 from flujo_actors.context import open_branch
 from flujo_actors.errors import InvalidPipelineError, Problem, SystemClosedError
-from flujo_actors.limits import UsageLimits
 from flujo_actors.nurseries import open_inner_nursery
+from flujo_actors.options import RunOptions, RunSettings
 from flujo_actors.results import PipelineResult
 from flujo_actors.run import Run
 from flujo_actors.steps import AnyStep, BaseStep, Pipeline
@@ -55,9 +56,7 @@ class System:
         self,
         pipeline: BaseStep[InputT, OutputT, None],
         data: InputT,
-        *,
-        resources: Any = None,
-        usage_limits: UsageLimits | None = None,
+        **options: Unpack[RunOptions],
     ) -> PipelineResult[OutputT, None]: ...
     @overload
     async def run(
@@ -66,8 +65,7 @@ class System:
         data: InputT,
         *,
         context: ContextT,
-        resources: Any = None,
-        usage_limits: UsageLimits | None = None,
+        **options: Unpack[RunOptions],
     ) -> PipelineResult[OutputT, ContextT]: ...
     async def run(
         self,
@@ -75,8 +73,7 @@ class System:
         data: Any,
         *,
         context: Any = None,
-        resources: Any = None,
-        usage_limits: UsageLimits | None = None,
+        **options: Unpack[RunOptions],
     ) -> Any:
         """Run a pipeline, or any step, to its end.
 
@@ -90,25 +87,23 @@ class System:
             data: the input of its first step.
             context: an attrs or dataclass instance, a pydantic model or a dict. It is copied, never changed; what
                 the run made of it is `result.context`.
-            resources: handed as it is to agents that declare `resources`.
-            usage_limits: what the run may spend. Once it has spent more, everything in it is cancelled.
+            **options: `resources`, `usage_limits`, `max_concurrency`, `keep_results`, as in `RunSettings`.
 
         Raises:
             UsageLimitExceededError: a limit, of the run or of a step in it, was breached. The result is in the error.
             InvalidPipelineError: the pipeline cannot run, for the reasons listed. Nothing has happened.
             ContextError: the context is of another type, or holds what cannot be isolated. Nothing has happened.
             SystemClosedError: the system's block has ended.
+            ValueError: an option has no meaning.
         """
-        return await self._prepare(pipeline, data, context, resources, usage_limits).run_here()
+        return await self._prepare(pipeline, data, context, options).run_here()
 
     @overload
     async def start(
         self,
         pipeline: BaseStep[InputT, OutputT, None],
         data: InputT,
-        *,
-        resources: Any = None,
-        usage_limits: UsageLimits | None = None,
+        **options: Unpack[RunOptions],
     ) -> Run[OutputT, None]: ...
     @overload
     async def start(
@@ -117,8 +112,7 @@ class System:
         data: InputT,
         *,
         context: ContextT,
-        resources: Any = None,
-        usage_limits: UsageLimits | None = None,
+        **options: Unpack[RunOptions],
     ) -> Run[OutputT, ContextT]: ...
     async def start(
         self,
@@ -126,8 +120,7 @@ class System:
         data: Any,
         *,
         context: Any = None,
-        resources: Any = None,
-        usage_limits: UsageLimits | None = None,
+        **options: Unpack[RunOptions],
     ) -> Any:
         """Start a run and return at once with a handle of it. The run ends with the system at the latest.
 
@@ -135,7 +128,7 @@ class System:
 
         Args and errors are those of `run`.
         """
-        run = self._prepare(pipeline, data, context, resources, usage_limits)
+        run = self._prepare(pipeline, data, context, options)
         await trio.lowlevel.checkpoint()
         self._nursery.start_soon(run.execute, name=f"run {run.run_id}")
         return run
@@ -144,9 +137,7 @@ class System:
         """Take no more runs. Called at the end of the system's block."""
         self._closed = True
 
-    def _prepare(
-        self, pipeline: AnyStep, data: Any, context: Any, resources: Any, usage_limits: UsageLimits | None
-    ) -> Run[Any, Any]:
+    def _prepare(self, pipeline: AnyStep, data: Any, context: Any, options: RunOptions) -> Run[Any, Any]:
         if self._closed:
             raise SystemClosedError
         problems = (*pipeline.check(), *check_context(pipeline, context), *self._unknown_steps(pipeline))
@@ -159,7 +150,7 @@ class System:
             clock=RunClock(),
             random=self._random,
             first_span_number=self._ids.first_span_number(),
-            resources=resources,
+            settings=RunSettings(**options),
             sink=self._storage,
             cache=self._cache,
         )
@@ -169,7 +160,6 @@ class System:
             branch=open_branch(context),
             environment=environment,
             storage=self._storage,
-            limits=usage_limits,
         )
 
     def _unknown_steps(self, pipeline: AnyStep) -> list[Problem]:
@@ -236,9 +226,8 @@ def run_pipeline(
     pipeline: BaseStep[InputT, OutputT, None],
     data: InputT,
     *,
-    resources: Any = None,
-    usage_limits: UsageLimits | None = None,
     storage: StateBackend | None = None,
+    **options: Unpack[RunOptions],
 ) -> PipelineResult[OutputT, None]: ...
 @overload
 def run_pipeline(
@@ -246,18 +235,16 @@ def run_pipeline(
     data: InputT,
     *,
     context: ContextT,
-    resources: Any = None,
-    usage_limits: UsageLimits | None = None,
     storage: StateBackend | None = None,
+    **options: Unpack[RunOptions],
 ) -> PipelineResult[OutputT, ContextT]: ...
 def run_pipeline(
     pipeline: AnyStep,
     data: Any,
     *,
     context: Any = None,
-    resources: Any = None,
-    usage_limits: UsageLimits | None = None,
     storage: StateBackend | None = None,
+    **options: Unpack[RunOptions],
 ) -> Any:
     """Run a pipeline in a program that is not a trio program: opens a trio loop and a system just for it.
 
@@ -266,6 +253,6 @@ def run_pipeline(
 
     async def main() -> Any:
         async with open_system(storage=storage) as system:
-            return await system.run(pipeline, data, context=context, resources=resources, usage_limits=usage_limits)
+            return await system.run(pipeline, data, context=context, **options)
 
     return trio.run(main)

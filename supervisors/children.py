@@ -11,6 +11,7 @@ has a cancel scope of its own. Why it is done: docs/explanation/cancellation.md.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -103,8 +104,8 @@ class Children:
         self._retries: dict[str, Retries] = {}
         self._fallbacks: dict[str, tuple[StepActor[Any], Failed]] = {}
         self._concurrent = False
-        self.history: list[StepResult] = []
-        """The results of the settled children, in the order in which they settled."""
+        self.history: deque[StepResult] = deque(maxlen=environment.settings.keep_results)
+        """The results of the settled children that are kept, in the order in which they settled."""
         self.stopped: list[str] = []
         """The paths of the leaves that were cancelled with the supervisor."""
         self.cancel_reason: str | None = None
@@ -305,7 +306,7 @@ class Children:
         environment, place, step, message = self._environment, failed.place, failed.step, failed.message
         if environment.watchers and report.result.failure is not None:
             environment.publish(AttemptFailed(place.path, place.span_id, message.attempt, report.result.failure, delay))
-        retries = self._retries.setdefault(place.span_id, Retries())
+        retries = self._retries_of(place)
         retries.add(failed, report, environment.clock)
         retries.next_starts_at = environment.clock.now() + delay
         limit = attempt_limit(step.retry, step.timeout, elapsed=retries.next_starts_at - place.started_at)
@@ -320,6 +321,12 @@ class Children:
             feedback=retries.feedback,
         )
         self._start(step, place, again, self._scope_like(failed))
+
+    def _retries_of(self, place: Place) -> Retries:
+        retries = self._retries.get(place.span_id)
+        if retries is None:
+            retries = self._retries[place.span_id] = Retries(deque(maxlen=self._environment.settings.keep_results))
+        return retries
 
     def _falls_back(self, actor: StepActor[Any], report: Failed) -> bool:
         """Start the fallback of a step that has failed for good, if it has one to start, and say so."""
@@ -344,7 +351,7 @@ class Children:
             attributes=NO_ATTRIBUTES,
         )
         self._fallbacks[place.span_id] = (failed, report)
-        retries = self._retries.setdefault(above.span_id, Retries())
+        retries = self._retries_of(above)
         retries.add(failed, report, self._environment.clock)
         retries.fell_back = True
         limit = attempt_limit(fallback.retry, fallback.timeout, elapsed=0.0)
@@ -362,7 +369,7 @@ class Children:
             primary, failed = self._fallbacks.pop(report.child)
             result = self._conclude_unhurried(actor, report)
             combined = in_stead_of(primary.place, failed, actor.place, report, result)
-            self._retries[failed.child].history += (result,)
+            self._retries[failed.child].history.append(result)
             actor, report = primary, combined
         return Settled(actor, report, writer)
 
@@ -401,7 +408,7 @@ class Children:
         if retries is not None:
             if not retries.fell_back:
                 retries.add(actor, report, environment.clock)
-            result = attrs.evolve(result, step_history=retries.history)
+            result = attrs.evolve(result, step_history=tuple(retries.history))
         span = span_of(actor.step.kind, actor.place, report, retries, environment.clock)
         del self._actors[report.child]
         if type(report) is not Completed:

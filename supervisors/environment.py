@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import random
+import weakref
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from typing import Any
 
+import trio
+
 from flujo_actors.caching import ResultCache
 from flujo_actors.clock import RunClock
 from flujo_actors.events import RunEvent
 from flujo_actors.limits import UsageLimits
+from flujo_actors.options import RunSettings
 from flujo_actors.spans import Span, SpanSink
 from flujo_actors.supervisors.registry import ActorRegistry
 from flujo_actors.usage import Usage, UsageMeter
@@ -29,9 +34,10 @@ class RunEnvironment:
         "clock",
         "on_breach",
         "random",
-        "resources",
         "run_id",
+        "settings",
         "sink",
+        "slots",
         "spans",
         "watchers",
     )
@@ -44,7 +50,7 @@ class RunEnvironment:
         clock: RunClock,
         random: random.Random,
         first_span_number: int,
-        resources: Any,
+        settings: RunSettings,
         sink: SpanSink | None,
         cache: ResultCache,
     ) -> None:
@@ -56,7 +62,7 @@ class RunEnvironment:
             clock: the time.
             random: the source of jitter.
             first_span_number: where the numbers of this run's spans begin.
-            resources: what agents get that declare `resources`.
+            settings: what was said of the run.
             sink: where ended spans go; `None` keeps them in the result alone.
             cache: the system's remembered results.
         """
@@ -64,11 +70,13 @@ class RunEnvironment:
         self.actors = actors
         self.clock = clock
         self.random = random
-        self.resources = resources
+        self.settings = settings
         self.sink = sink
         self.cache = cache
-        self.spans: list[Span] = []
-        """The spans that have ended, in the order in which they did."""
+        self.slots = None if settings.max_concurrency is None else trio.CapacityLimiter(settings.max_concurrency)
+        """Held by agents that are at work; `None` where any number may be."""
+        self.spans: deque[Span] = deque(maxlen=settings.keep_results)
+        """The spans that have ended and are kept, in the order in which they did."""
         self.watchers: list[Callable[[RunEvent], None]] = []
         """Called with every event. They neither block nor raise."""
         self.breach: str | None = None
@@ -76,8 +84,8 @@ class RunEnvironment:
         self.on_breach: Callable[[str], None] | None = None
         """Ends the run; set by its root."""
         self._span_numbers = count(first_span_number)
-        # The objects are kept, so that their ids stay their own for the rest of the run.
         self._charged: dict[int, object] = {}
+        """Outputs that have been charged, by id: weak references, which go with their object, or the objects."""
 
     def next_span_id(self) -> str:
         """16 hexadecimal digits, rising in the order of asking."""
@@ -110,14 +118,22 @@ class RunEnvironment:
         if (cost is None and tokens is None) or id(output) in self._charged:
             return
         meter.charge_total(0 if cost is None else cost, 0 if tokens is None else tokens)
-        self._charged[id(output)] = output
+        self._note_charged(output)
 
     def has_counted(self, output: object) -> None:
         """What this object says it cost was counted already, with another object that it was made of."""
         with suppress(Exception):  # a user's property may do anything, and what cannot be read costs nothing
             cost, tokens = _stated(output)
             if cost is not None or tokens is not None:
-                self._charged[id(output)] = output
+                self._note_charged(output)
+
+    def _note_charged(self, output: object) -> None:
+        """Its id is its own while it lives. What cannot be referred to weakly is kept alive."""
+        charged, number = self._charged, id(output)
+        try:
+            charged[number] = weakref.ref(output, lambda _: charged.pop(number, None))
+        except TypeError:
+            charged[number] = output
 
 
 def _stated(output: object) -> tuple[Any, Any]:

@@ -25,6 +25,16 @@ class LeafActor(StepActor[LeafStep]):
 
     __slots__ = ()
 
+    async def work(self) -> None:
+        """Wait for a turn where the run limits how many agents are at work, then call the agent."""
+        slots = self.environment.slots
+        if slots is None:
+            await super().work()
+            return
+        await self.back_off()
+        async with slots:
+            await super().work()
+
     async def perform(self, data: Any) -> StepResult:
         """Call the agent on the input, with the phases around it where the step has any."""
         step = self.step
@@ -85,7 +95,7 @@ class LeafActor(StepActor[LeafStep]):
         if "usage" in declared:
             injections["usage"] = self.place.meter
         if "resources" in declared:
-            injections["resources"] = self.environment.resources
+            injections["resources"] = self.environment.settings.resources
         if "feedback" in declared:
             injections["feedback"] = self.message.feedback
         return injections

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import attrs
@@ -19,10 +20,10 @@ from flujo_actors.usage import Usage
 class Retries:
     """The attempts of a child that is tried more than once."""
 
+    history: deque[StepResult]
+    """The results of their children, and of the fallback, as far as they are kept."""
     attempts: list[Attempt] = attrs.Factory(list[Attempt])
     """Those that have ended."""
-    history: tuple[StepResult, ...] = ()
-    """The results of their children, and of the fallback."""
     usage: Usage = attrs.field(factory=Usage)
     """What they spent."""
     next_starts_at: float | None = None
@@ -51,7 +52,7 @@ class Retries:
                 failure=result.failure,
             )
         )
-        self.history += result.step_history
+        self.history.extend(result.step_history)
         self.usage = total
         if result.failure is not None:
             self._note(result.failure)

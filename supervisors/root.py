@@ -8,7 +8,6 @@ import attrs
 
 from flujo_actors.context import ContextBranch
 from flujo_actors.failures import usage_limit_failure
-from flujo_actors.limits import UsageLimits
 from flujo_actors.mailbox import Mailbox
 from flujo_actors.messages import Failed, Report
 from flujo_actors.nurseries import open_inner_nursery
@@ -24,13 +23,14 @@ class RootSupervisor:
 
     __slots__ = ("_branch", "_cancel_reason", "_children", "_environment", "_reports", "meter")
 
-    def __init__(self, environment: RunEnvironment, branch: ContextBranch, limits: UsageLimits | None) -> None:
+    def __init__(self, environment: RunEnvironment, branch: ContextBranch) -> None:
         self._environment = environment
         self._branch = branch
         self._reports: Mailbox[Report] = Mailbox("root", 1)
         self._children: Children | None = None
         self._cancel_reason: str | None = None
         environment.on_breach = self.cancel
+        limits = environment.settings.usage_limits
         self.meter = UsageMeter(None, None if limits is None else environment.watch(limits))
         """Counts what the whole run spends."""
 

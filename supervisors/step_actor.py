@@ -103,13 +103,19 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
 
     async def work(self) -> None:
         """Wait out the back-off, set the deadline, perform."""
+        if self.message.delay:
+            await self.back_off()
+        message = self.message
+        if message.limit is not None:
+            self.cancel_scope.deadline = self.environment.clock.now() + message.limit.seconds
+        self.result = await self.perform(message.data)
+
+    async def back_off(self) -> None:
+        """Wait out the delay before a further attempt, if there is one."""
         message = self.message
         if message.delay:
             await trio.sleep(message.delay)
             self.message = attrs.evolve(message, delay=0.0)
-        if message.limit is not None:
-            self.cancel_scope.deadline = self.environment.clock.now() + message.limit.seconds
-        self.result = await self.perform(message.data)
 
     def stop(self) -> None:
         """Send the one report. Its place in the supervisor's mailbox is reserved, so this never waits or fails."""

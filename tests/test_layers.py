@@ -27,6 +27,7 @@ LAYERS = [
         "failures",
         "caching",
         "fingerprints",
+        "options",
         "limits",
         "usage",
         "errors",
@@ -126,4 +127,4 @@ def test_the_docstring_draws_these_layers() -> None:
     drawn = [set(re.findall(r"\w+", line)) for line in lines if line.startswith("    ")]
     assert len(drawn) == len(LAYERS)
     for words, names in zip(drawn, LAYERS, strict=True):
-        assert names - {"__main__", "_version", "nurseries", "caching", "fingerprints"} <= words
+        assert names - {"__main__", "_version", "nurseries", "caching", "fingerprints", "options"} <= words

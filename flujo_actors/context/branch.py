@@ -64,6 +64,11 @@ class ContextBranch:
         return live
 
     @property
+    def is_touched(self) -> bool:
+        """Whether anything may have been changed in it since it was forked. To find out costs nothing."""
+        return self._live is not None or self._state is not self._base
+
+    @property
     def advice(self) -> list[Advice]:
         """What the run should be told about its context; the same for all branches of the run."""
         return self._state.run.advice
@@ -309,6 +314,10 @@ class _NoContext(ContextBranch):
     @property
     def context(self) -> None:
         return None
+
+    @property
+    def is_touched(self) -> bool:
+        return False
 
 
 def open_branch(context: Any, on_advice: Callable[[Advice], None] | None = None) -> ContextBranch:
