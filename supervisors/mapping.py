@@ -21,6 +21,8 @@ class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
 
     __slots__ = ("_outputs", "_written")
 
+    keeps_failed_writes = False
+
     def start(self) -> None:
         """No item has ended yet."""
         super().start()

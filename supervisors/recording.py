@@ -67,7 +67,6 @@ class Retries:
 def span_of(kind: str, place: Place, report: Report, retries: Retries | None, clock: RunClock) -> Span:
     """The span of a child that has settled."""
     result, meter = report.result, place.meter
-    start_time = place.started_at + clock.wall_offset
     attributes: dict[str, Any] = {"path": place.path, "kind": kind}
     if place.attributes:
         attributes.update(place.attributes)
@@ -83,8 +82,9 @@ def span_of(kind: str, place: Place, report: Report, retries: Retries | None, cl
         place.span_id,
         place.parent_span_id,
         ROOT_SPAN_NAME if place.parent_span_id is None else place.name,
-        start_time,
-        start_time + result.latency_s,
+        # Rounded once each, from readings of one clock, so that what lies inside does not stick out.
+        place.started_at + clock.wall_offset,
+        place.started_at + result.latency_s + clock.wall_offset,
         report.status,
         attributes,
     )
