@@ -39,6 +39,8 @@ class FailureDomain(enum.StrEnum):
     """A function that decides raised."""
     USAGE_LIMIT = "usage_limit"
     """More was spent than a limit allows."""
+    RESOURCE = "resource"
+    """A resource of the run could not be opened, and nothing ran."""
     CANCELLED = "cancelled"
     """The step was stopped from outside."""
 
@@ -203,6 +205,13 @@ def merge_failure(error: BaseException, *, step: str, attempt: int) -> Failure:
 def usage_limit_failure(breach: str, *, running: tuple[str, ...]) -> Failure:
     """More was spent in the run than a limit allows."""
     return Failure(FailureDomain.USAGE_LIMIT, message=breach, feedback=breach, step="", running=running)
+
+
+def resource_failure(error: BaseException) -> Failure:
+    """A resource of the run could not be opened."""
+    return attrs.evolve(
+        _from_exception(FailureDomain.RESOURCE, "", error, step="", attempt=1), feedback=_text_of(error)
+    )
 
 
 def _from_exception(domain: FailureDomain, prefix: str, error: BaseException, *, step: str, attempt: int) -> Failure:

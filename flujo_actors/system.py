@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import trio
@@ -21,7 +22,8 @@ from flujo_actors.run import Run
 from flujo_actors.steps import AnyStep, BaseStep, Pipeline
 from flujo_actors.steps.checking import check_context
 from flujo_actors.storage.actor import StorageActor, open_storage
-from flujo_actors.supervisors import DEFAULT_ACTORS, ActorRegistry, RunEnvironment, UnknownStepError
+from flujo_actors.supervisors import DEFAULT_ACTORS, ActorRegistry, LeafActor, RunEnvironment, UnknownStepError
+from flujo_actors.supervisors.nesting import current_agent
 
 if TYPE_CHECKING:
     from flujo_actors.storage.backend import StateBackend
@@ -96,7 +98,7 @@ class System:
             SystemClosedError: the system's block has ended.
             ValueError: an option has no meaning.
         """
-        return await self._prepare(pipeline, data, context, options).run_here()
+        return await self._prepare(pipeline, data, context, options, inside=current_agent(self)).run_here()
 
     @overload
     async def start(
@@ -128,38 +130,46 @@ class System:
 
         Args and errors are those of `run`.
         """
-        run = self._prepare(pipeline, data, context, options)
+        run = self._prepare(pipeline, data, context, options, inside=None)
         await trio.lowlevel.checkpoint()
-        self._nursery.start_soon(run.execute, name=f"run {run.run_id}")
+        self._nursery.start_soon(run.run_apart, name=f"run {run.run_id}")
         return run
 
     def close(self) -> None:
         """Take no more runs. Called at the end of the system's block."""
         self._closed = True
 
-    def _prepare(self, pipeline: AnyStep, data: Any, context: Any, options: RunOptions) -> Run[Any, Any]:
-        if self._closed:
+    def _prepare(
+        self, pipeline: AnyStep, data: Any, context: Any, options: RunOptions, *, inside: LeafActor | None
+    ) -> Run[Any, Any]:
+        if self._closed and inside is None:
             raise SystemClosedError
         problems = (*pipeline.check(), *check_context(pipeline, context), *self._unknown_steps(pipeline))
         if problems:
             raise InvalidPipelineError(pipeline.name, problems)
         root = pipeline if isinstance(pipeline, Pipeline) else Pipeline(pipeline.name, (pipeline,))
-        environment = RunEnvironment(
-            self._ids.run_id(),
-            actors=self._actors,
-            clock=RunClock(),
-            random=self._random,
-            first_span_number=self._ids.first_span_number(),
-            settings=RunSettings(**options),
-            sink=self._storage,
-            cache=self._cache,
-        )
+        settings = RunSettings(**options)
+        environment = self._environment(settings) if inside is None else inside.environment.inside(settings)
         return Run(
             root,
             data,
             branch=open_branch(context),
             environment=environment,
-            storage=self._storage,
+            storage=self._storage if inside is None else None,
+            inside=inside,
+        )
+
+    def _environment(self, settings: RunSettings) -> RunEnvironment:
+        return RunEnvironment(
+            self._ids.run_id(),
+            system=self,
+            actors=self._actors,
+            clock=RunClock(),
+            random=self._random,
+            span_numbers=count(self._ids.first_span_number()),
+            settings=settings,
+            sink=self._storage,
+            cache=self._cache,
         )
 
     def _unknown_steps(self, pipeline: AnyStep) -> list[Problem]:

@@ -12,7 +12,7 @@ has a cancel scope of its own. Why it is done: docs/explanation/cancellation.md.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ import trio
 
 from flujo_actors.context import ContextBranch, Origin
 from flujo_actors.errors import ContextError, MergeConflictError
-from flujo_actors.events import AttemptFailed, StepEnded, StepStarted
+from flujo_actors.events import AttemptFailed, StepEnded, StepFellBack, StepRetried, StepStarted
 from flujo_actors.failures import Failure, after_attempts, agent_failure, context_failure
 from flujo_actors.mailbox import Mailbox
 from flujo_actors.messages import Cancelled, Completed, Failed, Report, Start
@@ -32,8 +32,9 @@ from flujo_actors.steps.pipeline import join_path
 from flujo_actors.supervisors.decisions import attempt_limit, retry_delay
 from flujo_actors.supervisors.environment import RunEnvironment
 from flujo_actors.supervisors.fallback import fallback_for, in_stead_of
+from flujo_actors.supervisors.place import Place
 from flujo_actors.supervisors.recording import Retries, span_of
-from flujo_actors.supervisors.step_actor import Place, StepActor
+from flujo_actors.supervisors.step_actor import StepActor
 from flujo_actors.usage import UsageMeter
 
 NO_ATTRIBUTES: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -196,6 +197,7 @@ class Children:
             actor = self._actors[report.child]
             if type(report) is not Failed:
                 return self._settled(actor, report)
+            self._environment.publish(AttemptFailed, actor.place, actor.attempt, report.result.failure)
             report, delay = self._retry_delay(actor, report)
             if delay is not None:
                 self._retry(actor, report, delay)
@@ -203,6 +205,11 @@ class Children:
             report = self._after_attempts(report)
             if not self._falls_back(actor, report):
                 return self._settled(actor, report)
+
+    @property
+    def actors(self) -> Iterable[StepActor[Any]]:
+        """The latest actor of each child that has not settled; that of a fallback besides that of its step."""
+        return self._actors.values()
 
     @property
     def running_now(self) -> bool:
@@ -271,7 +278,7 @@ class Children:
             attributes,
         )
         if environment.watchers:
-            environment.publish(StepStarted(path, place.span_id, parent_span_id, step.kind))
+            environment.publish(StepStarted, place, parent_span_id, step.kind, attributes)
         return place
 
     def _start(self, step: AnyStep, place: Place, message: Start, scope: trio.CancelScope | None) -> StepActor[Any]:
@@ -283,7 +290,7 @@ class Children:
 
     def _retry_delay(self, actor: StepActor[Any], report: Failed) -> tuple[Failed, float | None]:
         """The report, and seconds until the next attempt, `None` for no further one."""
-        failure, attempts, policy = report.result.failure, actor.message.attempt, actor.step.retry
+        failure, attempts, policy = report.result.failure, actor.attempt, actor.step.retry
         if failure is None:
             return report, None
         environment = self._environment
@@ -304,8 +311,7 @@ class Children:
 
     def _retry(self, failed: StepActor[Any], report: Failed, delay: float) -> None:
         environment, place, step, message = self._environment, failed.place, failed.step, failed.message
-        if environment.watchers and report.result.failure is not None:
-            environment.publish(AttemptFailed(place.path, place.span_id, message.attempt, report.result.failure, delay))
+        environment.publish(StepRetried, place, failed.attempt + 1, delay, report.result.failure)
         retries = self._retries_of(place)
         retries.add(failed, report, environment.clock)
         retries.next_starts_at = environment.clock.now() + delay
@@ -314,7 +320,7 @@ class Children:
         again = Start(
             message.data,
             self._branch.fork(),
-            message.attempt + 1,
+            failed.attempt + 1,
             delay,
             limit,
             tried=report.result.attempts,
@@ -340,16 +346,11 @@ class Children:
 
     def _fall_back(self, fallback: AnyStep, failed: StepActor[Any], report: Failed) -> None:
         """Start the fallback in a span inside the step's."""
-        above = failed.place
+        above, name = failed.place, failed.step.fallback_name
+        path = join_path(above.path, name)
         failed.message.branch.release()
-        place = self._place(
-            failed.step.fallback_name,
-            join_path(above.path, failed.step.fallback_name),
-            above.span_id,
-            fallback,
-            above.meter,
-            attributes=NO_ATTRIBUTES,
-        )
+        self._environment.publish(StepFellBack, above, path, report.result.failure)
+        place = self._place(name, path, above.span_id, fallback, above.meter, attributes=NO_ATTRIBUTES)
         self._fallbacks[place.span_id] = (failed, report)
         retries = self._retries_of(above)
         retries.add(failed, report, self._environment.clock)
@@ -385,7 +386,7 @@ class Children:
         try:
             self._branch.adopt(writer.message.branch, self.origin(settled))
         except (ContextError, MergeConflictError) as error:
-            failure = context_failure(error, step=actor.place.path, attempt=actor.message.attempt)
+            failure = context_failure(error, step=actor.place.path, attempt=actor.attempt)
             return Failed(report.child, _failed_with(report.result, failure))
         return report
 
@@ -399,7 +400,7 @@ class Children:
             writer.place.path,
             attributes.get("iteration"),
             attributes.get("branch"),
-            writer.message.attempt,
+            writer.attempt,
         )
 
     def _conclude(self, actor: StepActor[Any], report: Report) -> tuple[StepResult, Span]:
@@ -415,7 +416,7 @@ class Children:
             actor.message.branch.release()
         environment.spans.append(span)
         if environment.watchers:
-            environment.publish(StepEnded(actor.place.path, span.span_id, span.status, result))
+            environment.publish(StepEnded, actor.place, span.status, result)
         return result, span
 
     def _conclude_unhurried(self, actor: StepActor[Any], report: Report) -> StepResult:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import count
 from typing import Any
 
 import trio
@@ -18,6 +17,7 @@ from flujo_actors.events import RunEvent
 from flujo_actors.limits import UsageLimits
 from flujo_actors.options import RunSettings
 from flujo_actors.spans import Span, SpanSink
+from flujo_actors.supervisors.place import Place
 from flujo_actors.supervisors.registry import ActorRegistry
 from flujo_actors.usage import Usage, UsageMeter
 
@@ -34,11 +34,13 @@ class RunEnvironment:
         "clock",
         "on_breach",
         "random",
+        "resources",
         "run_id",
         "settings",
         "sink",
         "slots",
         "spans",
+        "system",
         "watchers",
     )
 
@@ -46,10 +48,11 @@ class RunEnvironment:
         self,
         run_id: str,
         *,
+        system: object,
         actors: ActorRegistry,
         clock: RunClock,
         random: random.Random,
-        first_span_number: int,
+        span_numbers: Iterator[int],
         settings: RunSettings,
         sink: SpanSink | None,
         cache: ResultCache,
@@ -58,10 +61,11 @@ class RunEnvironment:
 
         Args:
             run_id: the run's id.
+            system: whose run it is; told from others by identity.
             actors: which actor runs which kind of step.
             clock: the time.
             random: the source of jitter.
-            first_span_number: where the numbers of this run's spans begin.
+            span_numbers: the numbers of this run's spans.
             settings: what was said of the run.
             sink: where ended spans go; `None` keeps them in the result alone.
             cache: the system's remembered results.
@@ -70,7 +74,10 @@ class RunEnvironment:
         self.actors = actors
         self.clock = clock
         self.random = random
+        self.system = system
         self.settings = settings
+        self.resources: Any = settings.resources
+        """What agents get that declare `resources`: what was given, opened where it can be."""
         self.sink = sink
         self.cache = cache
         self.slots = None if settings.max_concurrency is None else trio.CapacityLimiter(settings.max_concurrency)
@@ -83,9 +90,28 @@ class RunEnvironment:
         """Which usage limit was breached, once one was: the run is ending then."""
         self.on_breach: Callable[[str], None] | None = None
         """Ends the run; set by its root."""
-        self._span_numbers = count(first_span_number)
+        self._span_numbers = span_numbers
         self._charged: dict[int, object] = {}
         """Outputs that have been charged, by id: weak references, which go with their object, or the objects."""
+
+    def inside(self, settings: RunSettings) -> RunEnvironment:
+        """The surroundings of a run that an agent of this one starts: part of its trace, with settings of its own."""
+        inner = RunEnvironment(
+            self.run_id,
+            system=self.system,
+            actors=self.actors,
+            clock=self.clock,
+            random=self.random,
+            span_numbers=self._span_numbers,
+            settings=settings,
+            sink=self.sink,
+            cache=self.cache,
+        )
+        inner.watchers = self.watchers
+        inner._charged = self._charged
+        if settings.resources is None:
+            inner.resources = self.resources
+        return inner
 
     def next_span_id(self) -> str:
         """16 hexadecimal digits, rising in the order of asking."""
@@ -103,8 +129,17 @@ class RunEnvironment:
 
         return check
 
-    def publish(self, event: RunEvent) -> None:
-        """Tell the watchers. Callers make the event only when there are any."""
+    def publish(self, kind: Callable[..., RunEvent], place: Place, *details: Any) -> None:
+        """Tell the watchers, if there are any, what has happened to a step, or will in a moment.
+
+        Args:
+            kind: the class of the event.
+            place: the step's place in the run.
+            *details: what the event says besides path, span and time.
+        """
+        if not self.watchers:
+            return
+        event = kind(place.path, place.span_id, *details, time=self.clock.wall(self.clock.now()))
         for watch in tuple(self.watchers):
             watch(event)
 

@@ -113,14 +113,14 @@ class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
         if self.step.on_item_failure == "ignore" and result.failure.domain is not FailureDomain.CANCELLED:
             return None
         feedback = f"Item {number} failed: {result.failure.feedback}"
-        return wrapped_failure(result.failure, feedback, step=self.place.path, attempt=self.message.attempt)
+        return wrapped_failure(result.failure, feedback, step=self.place.path, attempt=self.attempt)
 
     def _merged(self) -> Failure | None:
         """Merge what the items that succeeded wrote, in their order."""
         return self.merge([self._written[number] for number in sorted(self._written)])
 
     def _failure(self, feedback: str) -> Failure:
-        return Failure(FailureDomain.MAPPER, feedback, feedback, step=self.place.path, attempt=self.message.attempt)
+        return Failure(FailureDomain.MAPPER, feedback, feedback, step=self.place.path, attempt=self.attempt)
 
     def _ended(self, failure: Failure | None) -> StepResult:
         outputs = [self._outputs[number] for number in sorted(self._outputs)]

@@ -91,7 +91,7 @@ class ParallelSupervisor(Supervisor[ParallelStep[Any, Any, Any]]):
         try:
             self._fill_in(succeeded, reported_before)
         except (ContextError, TypeError, ValueError) as error:
-            return context_failure(error, step=place.path, attempt=self.message.attempt)
+            return context_failure(error, step=place.path, attempt=self.attempt)
         return None
 
     def _reported(self) -> Mapping[str, Any]:
@@ -151,7 +151,7 @@ class ParallelSupervisor(Supervisor[ParallelStep[Any, Any, Any]]):
             feedback = f"Parallel step failed: {count} of {total} branches failed. Failures: {'; '.join(texts)}"
         # What was cancelled because of another is not the reason.
         ordered = sorted(failures.values(), key=lambda failure: failure.domain is FailureDomain.CANCELLED)
-        failure = wrapped_failure(ordered[0], feedback, step=self.place.path, attempt=self.message.attempt)
+        failure = wrapped_failure(ordered[0], feedback, step=self.place.path, attempt=self.attempt)
         return attrs.evolve(failure, others=tuple(ordered[1:]))
 
 

@@ -12,7 +12,8 @@ from flujo_actors.failures import Failure, FailureDomain
 from flujo_actors.messages import Report
 from flujo_actors.results import StepResult
 from flujo_actors.spans import ROOT_SPAN_NAME, Attempt, Span, failure_attributes, usage_attributes
-from flujo_actors.supervisors.step_actor import Place, StepActor
+from flujo_actors.supervisors.place import Place
+from flujo_actors.supervisors.step_actor import StepActor
 from flujo_actors.usage import Usage
 
 
@@ -37,14 +38,14 @@ class Retries:
 
     def add(self, actor: StepActor[Any], report: Report, clock: RunClock) -> None:
         """Note how one more attempt ended, if it had begun at all."""
-        if actor.message.delay:
+        if not actor.has_begun:
             return
         place, result, total = actor.place, report.result, actor.place.meter.total()
         began = place.started_at if self.next_starts_at is None else self.next_starts_at
         ended = max(began, place.started_at + result.latency_s)
         self.attempts.append(
             Attempt(
-                number=actor.message.attempt,
+                number=actor.attempt,
                 start_time=clock.wall(began),
                 end_time=clock.wall(ended),
                 status=report.status,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
-from typing import Any, Generic, TypedDict, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypedDict, TypeVar
 
 import attrs
 import trio
@@ -17,36 +17,15 @@ from flujo_actors.messages import Cancelled, Completed, Failed, Report, Start
 from flujo_actors.results import StepResult
 from flujo_actors.steps import AnyStep
 from flujo_actors.supervisors.environment import RunEnvironment
-from flujo_actors.usage import UsageMeter
+from flujo_actors.supervisors.place import Place
+
+if TYPE_CHECKING:
+    from flujo_actors.supervisors.root import RootSupervisor
 
 StepT = TypeVar("StepT", bound=AnyStep)
 
 MAILBOX_CAPACITY = 16
 """Messages that wait at a step's actor before others wait to send it more; the reports of children come on top."""
-
-
-@attrs.define(eq=False)
-class Place:
-    """Where a child stands in the run: the same for all its attempts, and not changed by them."""
-
-    name: str
-    """Its name among its siblings."""
-    path: str
-    """Below the root; empty for the root."""
-    span_id: str
-    """Its span, which is also what its messages are signed with."""
-    parent_span_id: str | None
-    """The span it is part of: the supervisor's, or for a fallback that of the step it stands in for."""
-    started_at: float
-    """When the first attempt was spawned, on trio's clock."""
-    meter: UsageMeter
-    """Counts what all attempts together spend."""
-    reports: Mailbox[Any]
-    """Where the report goes."""
-    supervisor: StepActor[Any] | None
-    """The actor above, `None` for the root."""
-    attributes: Mapping[str, Any]
-    """What its span says besides the usual, its iteration or branch for instance."""
 
 
 class _Where(TypedDict):
@@ -63,12 +42,14 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
     cancelled (by its timeout, by `cancel`, or with a scope around it); or the runtime has a bug, which propagates.
     """
 
-    __slots__ = ("branch", "cause", "environment", "message", "place", "result", "step")
+    __slots__ = ("attempt", "branch", "cause", "environment", "has_begun", "message", "place", "result", "runs", "step")
 
+    takes_turns: ClassVar[bool] = False
+    """Whether it counts among the agents that are at work, of which a run may limit the number."""
     message: Start
-    """What the attempt was started with; there once the actor has begun. Its delay is 0 once it was waited out."""
+    """What the attempt was started with; there once the actor's task runs."""
     branch: ContextBranch
-    """The attempt's own branch of the context; there once the actor has begun."""
+    """The attempt's own branch of the context; there once the actor's task runs."""
 
     def __init__(
         self,
@@ -80,12 +61,18 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
     ) -> None:
         """Make the actor of one attempt, its one `Start` in its mailbox."""
         super().__init__(place.path, Mailbox(place.path, MAILBOX_CAPACITY, start), surrounding_scope)
+        self.attempt = start.attempt
+        """Which attempt it is, from 1."""
+        self.has_begun = False
+        """Whether the attempt itself has begun: its back-off is over, and it has had its turn."""
         self.step = step
         self.place = place
         self.environment = environment
         self.result: StepResult | None = None
         self.cause: Failure | None = None
         """What user code raised while it was being stopped."""
+        self.runs: tuple[RootSupervisor, ...] = ()
+        """The runs that its code has started inside this one."""
 
     @abc.abstractmethod
     async def perform(self, data: Any) -> StepResult:
@@ -102,20 +89,24 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
         self.branch = message.branch
 
     async def work(self) -> None:
-        """Wait out the back-off, set the deadline, perform."""
-        if self.message.delay:
-            await self.back_off()
-        message = self.message
-        if message.limit is not None:
-            self.cancel_scope.deadline = self.environment.clock.now() + message.limit.seconds
-        self.result = await self.perform(message.data)
-
-    async def back_off(self) -> None:
-        """Wait out the delay before a further attempt, if there is one."""
-        message = self.message
+        """Wait out the back-off, and for a turn where agents take turns; then perform."""
+        message, slots = self.message, self.environment.slots
         if message.delay:
             await trio.sleep(message.delay)
-            self.message = attrs.evolve(message, delay=0.0)
+        if slots is None or not self.takes_turns:
+            self.begin()
+            self.result = await self.perform(message.data)
+        else:
+            async with slots:
+                self.begin()
+                self.result = await self.perform(message.data)
+
+    def begin(self) -> None:
+        """Called right before `perform`: the attempt's time runs from here on."""
+        self.has_begun = True
+        limit = self.message.limit
+        if limit is not None:
+            self.cancel_scope.deadline = self.environment.clock.now() + limit.seconds
 
     def stop(self) -> None:
         """Send the one report. Its place in the supervisor's mailbox is reserved, so this never waits or fails."""
@@ -129,7 +120,7 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
             self.step.name,
             True,  # noqa: FBT003 - positional arguments: this is made for every step
             output,
-            self.message.attempt,
+            self.attempt,
             self.environment.clock.now() - place.started_at,
             float(cost) if cost else 0.0,
             place.meter.total_tokens,
@@ -150,17 +141,22 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
         return attrs.evolve(self.failed(self._interruption()), attempts=self.attempts)
 
     def history(self) -> tuple[StepResult, ...]:
-        """The results of the children so far."""
-        return ()
+        """The results of the children so far: of a leaf, of the runs that its agent has started."""
+        return tuple(result for run in self.runs for result in run.history) if self.runs else ()
+
+    def below(self) -> Iterable[StepActor[Any]]:
+        """The actors below it that are alive."""
+        return [actor for run in self.runs for actor in run.actors]
 
     def running(self) -> tuple[str, ...]:
         """The paths of the leaves that were at work when this actor was stopped."""
-        return (self.place.path,)
+        stopped = tuple(path for run in self.runs for path in run.stopped)
+        return stopped or (self.place.path,)
 
     @property
     def attempts(self) -> int:
-        """How many attempts have begun: not yet this one while it waits out its back-off."""
-        return self.message.attempt - bool(self.message.delay)
+        """How many attempts have begun."""
+        return self.attempt if self.has_begun else self.attempt - 1
 
     def why_stopped(self) -> str:
         """Who cancelled this actor: the nearest actor from here upward that was, or the program around the run."""

@@ -28,6 +28,8 @@ LAYERS = [
         "caching",
         "fingerprints",
         "options",
+        "resources",
+        "snapshots",
         "limits",
         "usage",
         "errors",
@@ -127,4 +129,8 @@ def test_the_docstring_draws_these_layers() -> None:
     drawn = [set(re.findall(r"\w+", line)) for line in lines if line.startswith("    ")]
     assert len(drawn) == len(LAYERS)
     for words, names in zip(drawn, LAYERS, strict=True):
-        assert names - {"__main__", "_version", "nurseries", "caching", "fingerprints", "options"} <= words
+        assert (
+            names
+            - {"__main__", "_version", "nurseries", "caching", "fingerprints", "options", "resources", "snapshots"}
+            <= words
+        )

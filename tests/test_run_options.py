@@ -109,7 +109,9 @@ async def test_a_place_is_free_while_a_step_backs_off(autojump_clock: MockClock)
     }
     async with open_system() as system:
         result = await system.run(ParallelStep[Any, Any, Any]("both", branches), "in", max_concurrency=1)
-    assert [each.latency_s for each in result.step_history[0].step_history] == [10.0, 1.0]
+    # Whichever comes first, the other one does not wait for the end of the back-off.
+    assert max(each.latency_s for each in result.step_history[0].step_history) < 12
+    assert result.step_history[0].step_history[1].latency_s < 3
 
 
 async def test_a_cancelled_run_gives_all_places_back(autojump_clock: MockClock) -> None:
@@ -117,7 +119,7 @@ async def test_a_cancelled_run_gives_all_places_back(autojump_clock: MockClock) 
     async with open_system() as system:
         run = await system.start(fan(4, agent_step(crowd)), "in", max_concurrency=2)
         await trio.sleep(0.5)
-        run.cancel("enough")
+        run.cancel(reason="enough")
         result = await run.wait()
     assert (str(result.status), crowd.calls, crowd.now) == ("cancelled", 2, 0)
 

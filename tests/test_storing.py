@@ -133,7 +133,7 @@ class TestSlowDisk:
         async with open_system(storage=backend) as system:
             run = await system.start(chain(100), 0)
             await trio.sleep(0.1)
-            run.cancel("enough")
+            run.cancel(reason="enough")
             await wait_all_tasks_blocked()
             backend.gate.set()
             result = await run.wait()

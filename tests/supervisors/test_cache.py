@@ -368,7 +368,7 @@ async def test_a_cancelled_body_is_not_remembered() -> None:
     async with open_system(cache=cache) as system:
         running = await system.start(step, "in")
         await trio.testing.wait_all_tasks_blocked()
-        running.cancel("enough")
+        running.cancel(reason="enough")
         result = await running.wait()
     assert (str(result.status), len(cache)) == ("cancelled", 0)
 

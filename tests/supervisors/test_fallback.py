@@ -255,7 +255,7 @@ class TestCancellation:
         async with open_system() as system:
             handle = await system.start(step, 1, context=Notes())
             await trio.sleep(seconds)
-            handle.cancel("enough")
+            handle.cancel(reason="enough")
             result: PipelineResult[Any, Any] = await handle.wait()
         return result
 
@@ -284,7 +284,7 @@ class TestCancellation:
     async def cancel_at_the_end_of(self, handle: Any) -> None:
         async for event in handle.events():
             if isinstance(event, StepEnded):
-                handle.cancel("enough")
+                handle.cancel(reason="enough")
 
     async def test_a_fallback_that_is_cancelled_ends_its_step(self, autojump_clock: MockClock) -> None:
         step = worker("a", fails=True, seconds=1).with_fallback(worker("b", seconds=9))

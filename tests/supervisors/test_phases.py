@@ -694,6 +694,6 @@ async def test_a_helper_that_is_cancelled_ends_the_step(autojump_clock: MockCloc
     async with open_system() as system:
         handle = await system.start(Step[Any, Any, Any]("a", same, validators=[forever]), 1)
         await trio.sleep(1)
-        handle.cancel("enough")
+        handle.cancel(reason="enough")
         result = await handle.wait()
     assert result.step_history[0].feedback == "Cancelled: enough"
