@@ -200,7 +200,9 @@ class TestTimeLimits:
         step = Pipeline[Any, Any, Any]("p", [fan(x=sleeper("x"), y=sleeper("y", 1.0), z=sleeper("z"))], timeout=3.0)
         async with open_system() as system:
             result = await system.run(step, None)
-        assert str(result.failure) == "the pipeline: Timed out after 3.0 s (while running fan/x, fan/z)"
+        assert result.failure is not None
+        assert str(result.failure).startswith("the pipeline: Timed out after 3.0 s (while running fan/")
+        assert sorted(result.failure.running) == ["fan/x", "fan/z"]
 
     async def test_a_limit_above_is_never_lengthened_by_one_below(self, autojump_clock: MockClock) -> None:
         step = Pipeline[Any, Any, Any]("p", [sleeper("a", timeout=50.0)], timeout=2.0)
