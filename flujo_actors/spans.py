@@ -145,7 +145,7 @@ def failure_attributes(failure: Failure) -> dict[str, Any]:
     }
     if failure.exception_type is not None:
         attributes["exception_type"] = failure.exception_type
-    if failure.traceback is not None:
+    if failure.exception is not None:
         attributes["traceback"] = failure.traceback
     if failure.phase is not None:
         attributes["phase"] = failure.phase

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-import attrs
 import trio
 
 from flujo_actors.actor import Actor
@@ -26,13 +25,6 @@ StepT = TypeVar("StepT", bound=AnyStep)
 
 MAILBOX_CAPACITY = 16
 """Messages that wait at a step's actor before others wait to send it more; the reports of children come on top."""
-
-
-class _Where(TypedDict):
-    step: str
-    attempt: int
-    running: tuple[str, ...]
-    cause: Failure | None
 
 
 class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
@@ -115,30 +107,34 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
 
     def completed(self, output: Any, *, metadata: Mapping[str, Any] | None = None) -> StepResult:
         """The result of a success."""
+        return self._result(None, output, self.attempt, metadata)
+
+    def failed(self, failure: Failure, *, output: Any = None, metadata: Mapping[str, Any] | None = None) -> StepResult:
+        """The result of a failure; `output` is what is kept of one."""
+        return self._result(failure, output, self.attempt, metadata)
+
+    def interrupted(self) -> StepResult:
+        """The result of an attempt that was stopped before it had one."""
+        return self._result(self._interruption(), None, self.attempts, None)
+
+    def _result(
+        self, failure: Failure | None, output: Any, attempts: int, metadata: Mapping[str, Any] | None
+    ) -> StepResult:
         place, cost = self.place, self.place.meter.exact_cost_usd
         return StepResult(
             self.step.name,
-            True,  # noqa: FBT003 - positional arguments: this is made for every step
+            failure is None,
             output,
-            self.attempt,
+            attempts,
             self.environment.clock.now() - place.started_at,
             float(cost) if cost else 0.0,
             place.meter.total_tokens,
-            None,
-            None,
+            None if failure is None else failure.feedback,
+            failure,
             self.history(),
             metadata or {},
             self.branch,
         )
-
-    def failed(self, failure: Failure, *, output: Any = None, metadata: Mapping[str, Any] | None = None) -> StepResult:
-        """The result of a failure; `output` is what is kept of one."""
-        result = self.completed(output, metadata=metadata)
-        return attrs.evolve(result, success=False, failure=failure, feedback=failure.feedback)
-
-    def interrupted(self) -> StepResult:
-        """The result of an attempt that was stopped before it had one."""
-        return attrs.evolve(self.failed(self._interruption()), attempts=self.attempts)
 
     def history(self) -> tuple[StepResult, ...]:
         """The results of the children so far: of a leaf, of the runs that its agent has started."""
@@ -150,7 +146,7 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
 
     def running(self) -> tuple[str, ...]:
         """The paths of the leaves that were at work when this actor was stopped."""
-        stopped = tuple(path for run in self.runs for path in run.stopped)
+        stopped = tuple(path for run in self.runs for path in run.stopped) if self.runs else ()
         return stopped or (self.place.path,)
 
     @property
@@ -183,12 +179,8 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
 
     def _interruption(self) -> Failure:
         """Why there is no result."""
-        where: _Where = {
-            "step": self.place.path,
-            "attempt": self.attempts,
-            "running": self.running(),
-            "cause": self.cause,
-        }
-        if self._timed_out() and self.message.limit is not None:
-            return timeout_failure(self.message.limit.stated, **where)
-        return cancelled_failure(self.why_stopped(), **where)
+        path, attempt, running, cause = self.place.path, self.attempts, self.running(), self.cause
+        limit = self.message.limit
+        if limit is not None and self._timed_out():
+            return timeout_failure(limit.stated, step=path, attempt=attempt, running=running, cause=cause)
+        return cancelled_failure(self.why_stopped(), step=path, attempt=attempt, running=running, cause=cause)
