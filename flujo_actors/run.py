@@ -22,7 +22,7 @@ from flujo_actors.steps import AnyStep
 from flujo_actors.storage.actor import StorageActor
 from flujo_actors.storage.records import RunRecord
 from flujo_actors.supervisors import LeafActor, RootSupervisor, RunEnvironment
-from flujo_actors.supervisors.nesting import enter_agent
+from flujo_actors.supervisors.nesting import CURRENT_AGENT
 
 OutputT = TypeVar("OutputT")
 ContextT = TypeVar("ContextT")
@@ -134,7 +134,7 @@ class Run(Generic[OutputT, ContextT]):
 
     async def run_apart(self) -> None:
         """Run to the end in a task of its own, as no part of the run whose agent may have started it."""
-        enter_agent(None)
+        CURRENT_AGENT.set(None)
         await self.execute()
 
     async def execute(self) -> PipelineResult[OutputT, ContextT]:

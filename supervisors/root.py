@@ -99,7 +99,7 @@ class RootSupervisor:
         path, span_id, now = join_path(above, self._name), environment.next_span_id(), environment.clock.now()
         place = Place(self._name, path, span_id, parent_span_id, now, self.meter, self._reports, inside, {})
         result = StepResult(step.name, success=False, attempts=0, feedback=failure.feedback, failure=failure)
-        span = span_of(step.kind, place, Failed(span_id, result), None, environment.clock)
+        span = span_of(step.kind, place, Failed(span_id, result), None, environment)
         environment.spans.append(span)
         if environment.sink is not None:
             environment.sink.record_reserved(environment.run_id, span)

@@ -85,20 +85,21 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
         message, slots = self.message, self.environment.slots
         if message.delay:
             await trio.sleep(message.delay)
-        if slots is None or not self.takes_turns:
-            self.begin()
-            self.result = await self.perform(message.data)
-        else:
+        if slots is not None and self.takes_turns:
             async with slots:
-                self.begin()
-                self.result = await self.perform(message.data)
+                await self._begin(message)
+        elif message.limit is not None:
+            await self._begin(message)
+        else:  # as `_begin` does, but this is done for every step
+            self.has_begun = True
+            self.result = await self.perform(message.data)
 
-    def begin(self) -> None:
-        """Called right before `perform`: the attempt's time runs from here on."""
+    async def _begin(self, message: Start) -> None:
+        """Perform. The attempt's time runs from here on."""
         self.has_begun = True
-        limit = self.message.limit
-        if limit is not None:
-            self.cancel_scope.deadline = self.environment.clock.now() + limit.seconds
+        if message.limit is not None:
+            self.cancel_scope.deadline = self.environment.clock.now() + message.limit.seconds
+        self.result = await self.perform(message.data)
 
     def stop(self) -> None:
         """Send the one report. Its place in the supervisor's mailbox is reserved, so this never waits or fails."""

@@ -30,6 +30,8 @@ LAYERS = [
         "options",
         "resources",
         "snapshots",
+        "capture",
+        "plain",
         "limits",
         "usage",
         "errors",
@@ -132,5 +134,6 @@ def test_the_docstring_draws_these_layers() -> None:
         assert (
             names
             - {"__main__", "_version", "nurseries", "caching", "fingerprints", "options", "resources", "snapshots"}
+            - {"capture", "plain"}
             <= words
         )
