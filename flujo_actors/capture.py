@@ -15,7 +15,7 @@ import itertools
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import attrs
 
@@ -32,6 +32,9 @@ ITEMS: Final = 100
 
 LEVELS: Final = 8
 """Levels of nesting that are shown."""
+
+_SMALL: Final = 1 << 62
+"""Whole numbers below this are shown as they are."""
 
 NAMES_REMEMBERED: Final = 10_000
 """Names of which it is remembered whether they are secret: keys may be data, of which there is no end."""
@@ -78,7 +81,10 @@ class Capture:
     def show(self, value: object) -> Any:
         """The value as JSON values, shortened and redacted."""
         kind = type(value)
-        if value is None or kind is bool or (isinstance(value, str) and kind is str and len(value) <= TEXT_CHARACTERS):
+        if kind is str:
+            if len(cast("str", value)) <= TEXT_CHARACTERS:
+                return value
+        elif value is None or kind is bool or (kind is int and -_SMALL < cast("int", value) < _SMALL):
             return value
         try:
             return _Showing(self.redact).show(value, 0)
