@@ -10,19 +10,11 @@ import pytest
 from rich.console import Console
 
 from flujo_actors import PipelineResult, open_system
-from flujo_actors.demos.documents import (
-    DEFAULT_INPUT,
-    NAME,
-    SUMMARY,
-    DocumentReport,
-    ReportContext,
-    new_context,
-    pipeline,
-    render,
-    to_json,
-)
-from flujo_actors.demos.documents.readability import Readability
+from flujo_actors.demos.documents import DOCUMENTS, DocumentReport, ReportContext
+from flujo_actors.demos.documents.pipeline import pipeline
+from flujo_actors.demos.documents.rendering import render, to_json
 from flujo_actors.demos.documents.report import Totals
+from flujo_actors.demos.texts.readability import Readability
 
 GUIDE = """\
 # Guide
@@ -63,7 +55,7 @@ Left out: .git (hidden)"""
 
 async def report_on(path: Path) -> PipelineResult[DocumentReport, ReportContext]:
     async with open_system() as system:
-        return await system.run(pipeline, str(path), context=new_context())
+        return await system.run(pipeline, str(path), context=DOCUMENTS.new_context())
 
 
 def printed(report: DocumentReport, width: int = 80, *, terminal: bool = False) -> str:
@@ -85,13 +77,6 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "old.txt").write_bytes(b"Gr\xf6\xdfe\n")
     (tmp_path / ".git").mkdir()
     return tmp_path
-
-
-def test_the_demo_says_what_it_is() -> None:
-    assert (NAME, pipeline.name, DEFAULT_INPUT) == ("documents", "documents", ".")
-    assert SUMMARY
-    assert "\n" not in SUMMARY
-    assert pipeline.check() == ()
 
 
 async def test_a_folder_is_reported_on_file_by_file(folder: Path) -> None:

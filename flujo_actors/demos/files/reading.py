@@ -1,4 +1,4 @@
-"""Reading one document, with an error that says what is wrong with the file and where."""
+"""Reading one file, with an error that says what is wrong with it and where."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Final
 
 import attrs
 
-from flujo_actors.demos.documents.markup import Markup, markup_of
 from flujo_actors.errors import FlujoError
 
 LARGEST_FILE: Final = 5_000_000
@@ -18,7 +17,7 @@ _UTF_16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 @attrs.define(eq=False, slots=False)
-class DocumentError(FlujoError):
+class ReadingError(FlujoError):
     """A file or folder that cannot be read. Nothing was changed."""
 
     path: str
@@ -31,60 +30,65 @@ class DocumentError(FlujoError):
 
 
 @attrs.frozen
-class Document:
-    """A document that was read."""
+class File:
+    """A file that is there to be read."""
 
+    folder: str
+    """The folder that was asked for, or that of the file that was, an absolute path."""
     name: str
-    """Its path below the report's folder, with `/` between its parts."""
-    markup: Markup
-    text: str
-    """All of it, lines ended by newlines."""
+    """The file's path below it, with `/` between its parts."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return Path(self.folder, self.name)
 
 
-def read_document(folder: str, name: str) -> Document:
-    """Read a document. Blocks on the disk, so steps call it in a thread.
-
-    Args:
-        folder: the report's folder.
-        name: the document's path below it. A suffix that is not known stands for plain text.
+def read_text(file: File) -> str:
+    """Read a text file, without a byte order mark, lines ended by newlines. Blocks on the disk.
 
     Raises:
-        DocumentError: it cannot be read, is larger than `LARGEST_FILE`, or is not UTF-8 text.
+        ReadingError: it cannot be read, is larger than `LARGEST_FILE`, or is not UTF-8 text.
     """
-    return Document(name, markup_of(name) or Markup.PLAIN, decode(_read_bytes(Path(folder, name), name), name))
+    return decode(read_bytes(file), file.name)
+
+
+def read_bytes(file: File) -> bytes:
+    """Read a file. Blocks on the disk, so steps call it in a thread.
+
+    Raises:
+        ReadingError: it cannot be read, or is larger than `LARGEST_FILE`.
+    """
+    try:
+        with file.path.open("rb") as opened:
+            data = opened.read(LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        raise ReadingError(file.name, f"cannot be read: {reason_of(error)}") from error
+    if len(data) > LARGEST_FILE:
+        raise ReadingError(file.name, f"is larger than {LARGEST_FILE:,} bytes, the most that is read")
+    return data
 
 
 def decode(data: bytes, name: str) -> str:
     """Bytes as text, without a byte order mark, lines ended by newlines.
 
     Raises:
-        DocumentError: they are not UTF-8, or hold a NUL, as binary files do. It names the first byte that is wrong.
+        ReadingError: they are not UTF-8, or hold a NUL, as binary files do. It names the first byte that is wrong.
     """
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         hint = "; it looks like UTF-16" if data.startswith(_UTF_16_MARKS) else ""
         wrong = f"is not UTF-8 text: byte 0x{data[error.start]:02x} at {_place(data, error.start)}{hint}"
-        raise DocumentError(name, wrong) from None
+        raise ReadingError(name, wrong) from None
     if "\0" in text:
-        raise DocumentError(name, f"is a binary file: NUL at {_place(data, data.index(0))}")
+        raise ReadingError(name, f"is a binary file: NUL at {_place(data, data.index(0))}")
     return text.removeprefix(_BYTE_ORDER_MARK.decode()).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def reason_of(error: OSError | ValueError) -> str:
     """What the system says is wrong, without the path that the message names anyway."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
-
-
-def _read_bytes(path: Path, name: str) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_FILE + 1)
-    except (OSError, ValueError) as error:
-        raise DocumentError(name, f"cannot be read: {reason_of(error)}") from error
-    if len(data) > LARGEST_FILE:
-        raise DocumentError(name, f"is larger than {LARGEST_FILE:,} bytes, the most that is read")
-    return data
 
 
 def _place(data: bytes, offset: int) -> str:
