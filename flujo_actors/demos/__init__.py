@@ -10,8 +10,9 @@ from typing import Final
 
 from flujo_actors.demos.demo import Demo
 from flujo_actors.demos.documents import DOCUMENTS
+from flujo_actors.demos.inventory import INVENTORY
 
-DEMOS: Final = {demo.name: demo for demo in (DOCUMENTS,)}
+DEMOS: Final = {demo.name: demo for demo in (DOCUMENTS, INVENTORY)}
 """The demos by name."""
 
 __all__ = ["DEMOS", "Demo"]

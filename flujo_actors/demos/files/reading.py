@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Final
 
@@ -59,14 +62,25 @@ def read_bytes(file: File) -> bytes:
     Raises:
         ReadingError: it cannot be read, or is larger than `LARGEST_FILE`.
     """
-    try:
-        with file.path.open("rb") as opened:
-            data = opened.read(LARGEST_FILE + 1)
-    except (OSError, ValueError) as error:
-        raise ReadingError(file.name, f"cannot be read: {reason_of(error)}") from error
+    with open_file(file) as opened:
+        data = opened.read(LARGEST_FILE + 1)
     if len(data) > LARGEST_FILE:
         raise ReadingError(file.name, f"is larger than {LARGEST_FILE:,} bytes, the most that is read")
     return data
+
+
+@contextmanager
+def open_file(file: File) -> Generator[BufferedReader, None, None]:
+    """A file that is open while the block runs. Blocks on the disk.
+
+    Raises:
+        ReadingError: it cannot be opened, or not be read in the block.
+    """
+    try:
+        with file.path.open("rb") as opened:
+            yield opened
+    except (OSError, ValueError) as error:
+        raise ReadingError(file.name, f"cannot be read: {reason_of(error)}") from error
 
 
 def decode(data: bytes, name: str) -> str:
