@@ -11,8 +11,9 @@ from typing import Final
 from flujo_actors.demos.demo import Demo
 from flujo_actors.demos.documents import DOCUMENTS
 from flujo_actors.demos.inventory import INVENTORY
+from flujo_actors.demos.summary import SUMMARY
 
-DEMOS: Final = {demo.name: demo for demo in (DOCUMENTS, INVENTORY)}
+DEMOS: Final = {demo.name: demo for demo in (DOCUMENTS, INVENTORY, SUMMARY)}
 """The demos by name."""
 
 __all__ = ["DEMOS", "Demo"]

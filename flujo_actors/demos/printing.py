@@ -25,12 +25,13 @@ def print_parts(parts: Iterable[Table | Text], console: Console) -> None:
 
     Args:
         parts: what to print, from top to bottom.
-        console: where to print. Only for a terminal are there colours, and long cells folded to fit.
+        console: where to print. Only for a terminal are there colours, long cells folded and long texts wrapped to
+            fit; remarks stay on one line, so that a terminal can make links of them.
     """
     for part in parts:
         if isinstance(part, Table) and not console.is_terminal:
             part.width = _natural_width(part, console)
-        console.print(part, soft_wrap=isinstance(part, Text), crop=False, highlight=False)
+        console.print(part, soft_wrap=_stays_whole(part, console), crop=False, highlight=False)
 
 
 def new_table(columns: Sequence[str], footers: Sequence[str] = ()) -> Table:
@@ -50,7 +51,7 @@ def new_table(columns: Sequence[str], footers: Sequence[str] = ()) -> Table:
 
 def remark(place: str, text: str, style: str) -> Text:
     """A line about a file, or a line in it."""
-    return Text.assemble((printable(place), "bold"), (f" {printable(text)}", style))
+    return Text.assemble((printable(place), "bold"), (f" {printable(text)}", style), no_wrap=True)
 
 
 def left_out(notes: Sequence[Note]) -> Iterator[Text]:
@@ -74,6 +75,10 @@ def count(number: int, noun: str) -> str:
 def printable(text: str) -> str:
     """Text from a file, without what a terminal would obey: escape sequences, line breaks, overrides of direction."""
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+def _stays_whole(part: Table | Text, console: Console) -> bool:
+    return isinstance(part, Text) and (bool(part.no_wrap) or not console.is_terminal)
 
 
 def _natural_width(table: Table, console: Console) -> int:

@@ -71,7 +71,8 @@ def _parse(file: File) -> ast.Module:
             warnings.simplefilter("ignore")
             return ast.parse(source, file.name)
     except SyntaxError as error:
-        raise ReadingError(file.name, f"is not valid Python: {error.msg} (line {error.lineno})") from error
+        place = f" (line {error.lineno})" if error.lineno else ""
+        raise ReadingError(file.name, f"is not valid Python: {error.msg}{place}") from error
     except (ValueError, RecursionError, MemoryError) as error:
         raise ReadingError(file.name, f"is not valid Python: {error}") from error
 

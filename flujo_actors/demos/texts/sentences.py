@@ -34,6 +34,10 @@ def split_sentences(block: str) -> list[str]:
     return sentences
 
 
+def has_end(text: str) -> bool:
+    """Whether a text ends as a sentence does, with or without a closing quotation mark or bracket."""
+    return text.rstrip(_CLOSING_SIGNS).endswith(_SENTENCE_ENDS)
+
+
 def _is_end(chunk: str, following: str) -> bool:
-    is_marked = chunk.rstrip(_CLOSING_SIGNS).endswith(_SENTENCE_ENDS)
-    return is_marked and not following[:1].islower() and bare_word(chunk).lower() not in _ABBREVIATIONS
+    return has_end(chunk) and not following[:1].islower() and bare_word(chunk).lower() not in _ABBREVIATIONS
