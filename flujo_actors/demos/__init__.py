@@ -10,10 +10,11 @@ from typing import Final
 
 from flujo_actors.demos.demo import Demo
 from flujo_actors.demos.documents import DOCUMENTS
+from flujo_actors.demos.fallback import FALLBACK
 from flujo_actors.demos.inventory import INVENTORY
 from flujo_actors.demos.summary import SUMMARY
 
-DEMOS: Final = {demo.name: demo for demo in (DOCUMENTS, INVENTORY, SUMMARY)}
+DEMOS: Final = {demo.name: demo for demo in (DOCUMENTS, INVENTORY, SUMMARY, FALLBACK)}
 """The demos by name."""
 
 __all__ = ["DEMOS", "Demo"]

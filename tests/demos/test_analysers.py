@@ -20,8 +20,9 @@ from flujo_actors.demos.inventory.fingerprints import Fingerprint, take_fingerpr
 from flujo_actors.demos.inventory.images import ImageFinding, examine_image
 from flujo_actors.demos.inventory.nested_data import DataFinding, examine_json, examine_toml
 from flujo_actors.demos.inventory.python_code import PythonFinding, examine_python
-from flujo_actors.demos.inventory.tables import Column, examine_table, separator_of, type_of
+from flujo_actors.demos.inventory.tables import Column, examine_table, type_of
 from flujo_actors.demos.inventory.text_files import TextFinding, measure_text
+from flujo_actors.demos.texts.separators import separator_of
 from tests.demos.conftest import make_file
 
 SOURCE = '''\

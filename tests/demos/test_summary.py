@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from flujo_actors import SpanStatus, open_system
 from flujo_actors.demos.summary import SUMMARY, Revisions
 from flujo_actors.demos.summary.critic import LARGEST_GAP, LONGEST
 from flujo_actors.demos.summary.report import Round, Summary
+from flujo_actors.events import StepEnded
 from tests.demos.conftest import make_file, printed, run_demo, spans_named
 
 ENDLESS = "A single sentence goes on " + "and on " * 100 + "until it ends."
@@ -125,3 +127,15 @@ async def test_json_has_the_summary_and_the_rounds() -> None:
     assert json.loads(json.dumps(data)) == {**data, **{key: [*data[key]] for key in ("terms", "missing", "rounds")}}
     assert data["rounds"][-1]["demand"] is None
     assert len(data["terms"]) == 8
+
+
+async def test_a_run_can_be_cancelled_between_two_rounds() -> None:
+    async with open_system() as system:
+        run = await system.start(SUMMARY.pipeline, SUMMARY.default_input, context=SUMMARY.new_context())
+        async for event in run.events():
+            if isinstance(event, StepEnded) and event.path == "shorten[1]/round/judge":
+                run.cancel("enough")
+        result = await run.wait()
+    assert result.status is SpanStatus.CANCELLED
+    assert result.failure is not None
+    assert result.failure.feedback == "Cancelled: enough"

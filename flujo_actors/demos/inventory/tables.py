@@ -12,8 +12,7 @@ import attrs
 
 from flujo_actors.demos.files.reading import File, ReadingError, read_text
 from flujo_actors.demos.printing import count
-
-SEPARATORS: Final = ",;\t|"
+from flujo_actors.demos.texts.separators import separator_of
 
 _TYPES: Final = {
     "whole number": re.compile(r"[+-]?\d+"),
@@ -82,12 +81,6 @@ def examine_table(file: File) -> TableFinding:
         columns=tuple(_column(name, _cells(rows, place)) for place, name in enumerate(header)),
         uneven_rows=sum(len(row) != len(header) for row in rows),
     )
-
-
-def separator_of(text: str) -> str:
-    """The separator that stands most often in the first line; a comma when none does."""
-    first_line = text.lstrip().partition("\n")[0]
-    return max(SEPARATORS, key=first_line.count)
 
 
 def type_of(cells: Iterable[str]) -> str:
