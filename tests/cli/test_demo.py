@@ -74,6 +74,7 @@ def test_the_fallback_demo_shows_who_read_what_and_what_it_cost(flujo: Flujo, fo
     assert outcome.code == 0
     assert "Agent execution failed with BrokenDataError: Expecting property name" in outcome.out
     assert "-> 1 text in single quotes" in outcome.out
+    assert "1 attempt  4 tokens\n" in outcome.out
     assert "✓ read_leniently" in outcome.out
     assert "✓ completed in" in outcome.err
     assert "4 tokens" in outcome.err

@@ -146,6 +146,7 @@ def test_what_is_demanded_of_any_draft_can_be_done(
     for _ in range(MOST_ROUNDS):
         demand = demand_of(draft)
         if demand is None:
+            assert draft.chosen
             break
         better = revised(draft, demand)
         assert better != draft

@@ -82,7 +82,7 @@ def demand_of(draft: Draft) -> Demand | None:
         return Shorten(draft.words - LONGEST)
     if (torn := _torn_out(draft)) is not None:
         return Connect(torn, _beginning(draft, torn))
-    if len(draft.missing) > LARGEST_GAP:
+    if len(draft.missing) > LARGEST_GAP or not draft.chosen:
         return Cover(draft.missing, tuple(draft.source.important[term] for term in draft.missing))
     if draft.reading_ease < draft.source.readability.reading_ease - HARDER:
         hardest = _hardest(draft)

@@ -1,6 +1,8 @@
 """The pipeline: read a text, shorten a summary of it until the critic is content, then the report.
 
-read >> shorten: pick_sentences and judge, round after round, else first_sentences >> write_report
+    read >> shorten: pick_sentences and judge, round after round, else first_sentences >> write_report
+
+What the critic wants is data, so the summariser need not be told in words; the context keeps it, round by round.
 """
 
 from __future__ import annotations
