@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import trio
 
-from flujo_actors.demos.files.finding import Note, Selection, displayable, find_files
-from flujo_actors.demos.files.reading import ReadingError
+from flujo_actors.demos.files.finding import Note, Selection, displayable, find_file, find_files
+from flujo_actors.demos.files.reading import File, ReadingError
 from flujo_actors.demos.texts.markup import is_document
 
 
@@ -124,6 +124,16 @@ async def test_what_is_neither_file_nor_folder_is_an_error(tmp_path: Path) -> No
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ReadingError, match="is neither a file nor a folder"):
         await select_documents(str(tmp_path / "pipe"))
+
+
+async def test_one_file_is_found_and_what_is_none_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path, "sub/a.md")
+    os.mkfifo(tmp_path / "pipe")
+    assert await find_file(str(tmp_path / "sub" / "a.md")) == File(str(tmp_path / "sub"), "a.md")
+    with pytest.raises(ReadingError, match="sub' is a folder, not a file"):
+        await find_file(str(tmp_path / "sub"))
+    with pytest.raises(ReadingError, match="pipe' is not a regular file"):
+        await find_file(str(tmp_path / "pipe"))
 
 
 async def test_a_search_can_be_cancelled(tmp_path: Path) -> None:

@@ -89,13 +89,13 @@ async def test_when_the_critic_is_never_content_the_summary_is_how_the_text_begi
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("none.md", None, "cannot be read: No such file or directory"),
+        ("none.md", None, "does not exist"),
         ("garbage.md", bytes(range(256)), "is not UTF-8 text: byte 0x80 at byte offset 128 (line 2)"),
         ("nul.md", b"a\0b", "is a binary file: NUL at byte offset 1 (line 1)"),
         ("table.md", "| a | b |\n|---|---|\n| c | d |\n", "has no sentences to make a summary of"),
         ("empty.md", "", "has no sentences to make a summary of"),
-        (".", None, "cannot be read: Is a directory"),
-        ("a\0b", None, "cannot be read: embedded null byte"),
+        (".", None, "is a folder, not a file"),
+        ("a\0b", None, "cannot be opened: embedded null byte"),
     ],
 )
 async def test_what_is_no_text_fails_the_run_at_once_with_the_reason(

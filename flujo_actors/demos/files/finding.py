@@ -74,6 +74,18 @@ async def find_files(asked: str, is_wanted: Callable[[str], bool]) -> Selection:
     return (await _search(_Found(path, is_wanted, waiting=[""]), asked)).selection(asked)
 
 
+async def find_file(asked: str) -> File:
+    """Find the one file to work on.
+
+    Raises:
+        ReadingError: there is no such file, or it is a folder, a pipe or the like.
+    """
+    path, mode = await trio.to_thread.run_sync(_look_up, asked, abandon_on_cancel=True)
+    if not stat.S_ISREG(mode):
+        raise ReadingError(asked, "is a folder, not a file" if stat.S_ISDIR(mode) else "is not a regular file")
+    return File(str(path.parent), path.name)
+
+
 @attrs.define
 class _Found:
     """What was found so far."""

@@ -7,14 +7,13 @@ What the critic wants is data, so the summariser need not be told in words; the 
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final, TypedDict
 
 import attrs
 
 from flujo_actors import RefinementCheck, refine_until, step
-from flujo_actors.demos.files.finding import displayable
-from flujo_actors.demos.files.reading import File, ReadingError
+from flujo_actors.demos.files.finding import displayable, find_file
+from flujo_actors.demos.files.reading import ReadingError
 from flujo_actors.demos.files.steps import ONCE, in_thread
 from flujo_actors.demos.summary.critic import Demand, demand_of
 from flujo_actors.demos.summary.draft import Draft
@@ -51,9 +50,9 @@ class Request(TypedDict):
 @step(retry=ONCE)
 async def read(asked: str) -> Source:
     """Read the text, and find its sentences and what it speaks of."""
-    path = Path(asked)
+    file = await find_file(asked)
     try:
-        source = await in_thread(read_source, File(str(path.parent), path.name))
+        source = await in_thread(read_source, file)
     except ReadingError as error:
         raise ReadingError(asked, error.problem) from error
     return attrs.evolve(source, name=displayable(asked))
