@@ -108,20 +108,22 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
 
     def completed(self, output: Any, *, metadata: Mapping[str, Any] | None = None) -> StepResult:
         """The result of a success."""
-        return self._result(None, output, self.attempt, metadata)
+        return self._result(output, self.attempt, metadata)
 
     def failed(self, failure: Failure, *, output: Any = None, metadata: Mapping[str, Any] | None = None) -> StepResult:
         """The result of a failure; `output` is what is kept of one."""
-        return self._result(failure, output, self.attempt, metadata)
+        return self._result(output, self.attempt, metadata, failure)
 
     def interrupted(self) -> StepResult:
         """The result of an attempt that was stopped before it had one."""
-        return self._result(self._interruption(), None, self.attempts, None)
+        return self._result(None, self.attempts, None, self._interruption())
 
     def _result(
-        self, failure: Failure | None, output: Any, attempts: int, metadata: Mapping[str, Any] | None
+        self, output: Any, attempts: int, metadata: Mapping[str, Any] | None, failure: Failure | None = None
     ) -> StepResult:
-        place, cost = self.place, self.place.meter.exact_cost_usd
+        # Positional arguments: this is made for every step.
+        place, meter = self.place, self.place.meter
+        cost = meter.exact_cost_usd
         return StepResult(
             self.step.name,
             failure is None,
@@ -129,7 +131,7 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
             attempts,
             self.environment.clock.now() - place.started_at,
             float(cost) if cost else 0.0,
-            place.meter.total_tokens,
+            meter.total_tokens,
             None if failure is None else failure.feedback,
             failure,
             self.history(),

@@ -214,8 +214,12 @@ def test_an_item_that_failed_in_the_middle_leaves_nothing_to_the_items_after_it(
 
 
 def test_results_of_items_that_ran_side_by_side_stand_in_the_order_of_the_items() -> None:
+    ended = {item: trio.Event() for item in (1, 2, 3)}
+
     async def later_first(item: int) -> int:
-        await trio.sleep((3 - item) / 1000)
+        if item < 3:
+            await ended[item + 1].wait()
+        ended[item].set()
         return item
 
     step = MapStep[Any, Any, Any]("all", Step("later", later_first), over="items", max_concurrency=3)
