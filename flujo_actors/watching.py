@@ -43,7 +43,7 @@ class Watchers(Generic[EventT]):
         if self._closed:
             send.close()
         else:
-            watcher = Watcher(send, self._leave)
+            watcher: Watcher[EventT] = Watcher(send, self._leave)
             self._watchers.append(watcher)
             self._listeners.append(watcher.tell)
         return receive
