@@ -15,7 +15,7 @@ class Message(Generic[ReplyT_co]):
     """The base of messages that are asked: `class Add(Message[int])` is answered with an `int`.
 
     Nothing depends on it when the program runs: any object can be a message, and be asked too; its answer then is
-    an `Any` for type checkers.
+    just an `object` for type checkers.
     """
 
     __slots__ = ()

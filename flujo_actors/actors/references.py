@@ -125,7 +125,7 @@ class ActorRef(Reference[ActorChild], Generic[MessageT_contra]):
         timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - unlike a scope around it, it raises a typed error
     ) -> ReplyT: ...
     @overload
-    async def ask(self, message: MessageT_contra, *, timeout: float = DEFAULT_TIMEOUT) -> Any: ...  # noqa: ASYNC109
+    async def ask(self, message: MessageT_contra, *, timeout: float = DEFAULT_TIMEOUT) -> object: ...  # noqa: ASYNC109
     async def ask(self, message: Any, *, timeout: float = DEFAULT_TIMEOUT) -> Any:  # noqa: ASYNC109
         """Send a message and wait for the answer.
 

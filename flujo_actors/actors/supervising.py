@@ -199,8 +199,7 @@ class SupervisorIncarnation(Incarnation):
                 return
             decided = self._decide(failed, ending)
             for sibling in decided.stop:
-                reason = f"it is affected by {failed.path!r}"
-                await self._stop_child(sibling, reason, final=sibling not in decided.start)
+                await self._stop_child(sibling, f"it is affected by {failed.path!r}", final=False)
             failed = await self._start(decided.start)
 
     def _decide(self, failed: Child, ending: Ending) -> Plan[Child]:

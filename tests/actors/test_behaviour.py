@@ -25,7 +25,7 @@ from flujo_actors import (
     open_system,
 )
 from flujo_actors.actors import ActorState, Crashed, Ending, Finished, Killed, ShutDown
-from tests.actors.conftest import PATIENT, Crash, Finish, Parrot, Say, Wait
+from tests.actors.conftest import PATIENT, Crash, Finish, Parrot, ParrotMessage, Say, Wait
 
 
 class TestLife:
@@ -419,22 +419,27 @@ class TestTasks:
         ]
 
 
+@attrs.frozen
+class ListChildren(Message[list[ActorRef[ParrotMessage]]]):
+    pass
+
+
 class TestChildren:
-    class Parent(Behaviour[Any]):
+    class Parent(Behaviour[ListChildren | Crash]):
         supervision = Supervision(intensity=0)
 
         def __init__(self, diary: list[str]) -> None:
             self.diary = diary
-            self.children: list[ActorRef[Any]] = []
+            self.children: list[ActorRef[ParrotMessage]] = []
 
         async def started(self) -> None:
             for name in ("ann", "bob"):
                 self.children.append(await self.spawn(Parrot, self.diary, name, name=name))
 
-        async def receive(self, message: Any) -> Any:
-            if message == "children":
-                return self.children
-            raise ValueError("no more")
+        async def receive(self, message: ListChildren | Crash) -> list[ActorRef[ParrotMessage]]:
+            if isinstance(message, Crash):
+                raise message.error
+            return self.children
 
         async def stopping(self, ending: Ending) -> None:
             self.diary.append(f"parent stopping: {type(ending).__name__}")
@@ -443,7 +448,7 @@ class TestChildren:
         self, system: System, diary: list[str]
     ) -> None:
         parent = await system.spawn(self.Parent, diary, name="parent")
-        children = await parent.ask("children")
+        children = await parent.ask(ListChildren())
         assert [child.path for child in children] == ["parent/ann", "parent/bob"]
         await parent.stop()
         assert diary[2:] == ["bob stopping: ShutDown", "ann stopping: ShutDown", "parent stopping: ShutDown"]
@@ -453,9 +458,9 @@ class TestChildren:
         self, system: System, diary: list[str]
     ) -> None:
         parent = await system.spawn(self.Parent, diary, name="parent")
-        children = await parent.ask("children")
-        await parent.tell("crash")
-        fresh = await parent.ask("children")
+        children = await parent.ask(ListChildren())
+        await parent.tell(Crash())
+        fresh = await parent.ask(ListChildren())
         assert diary[2:] == [
             "bob stopping: Killed",
             "ann stopping: Killed",
@@ -471,7 +476,7 @@ class TestChildren:
         self, system: System, diary: list[str]
     ) -> None:
         parent = await system.spawn(self.Parent, diary, name="parent", restart=Restart.TEMPORARY)
-        children = await parent.ask("children")
+        children = await parent.ask(ListChildren())
         await children[0].tell(Crash())
         ending = await parent.wait_stopped()
         assert isinstance(ending, Crashed)
@@ -480,13 +485,13 @@ class TestChildren:
         assert diary[2:] == ["ann stopping: Crashed", "bob stopping: ShutDown", "parent stopping: Crashed"]
 
     async def test_an_actor_may_have_a_supervisor_of_its_own(self, system: System, diary: list[str]) -> None:
-        class Grandparent(Behaviour[str]):
-            async def receive(self, message: str) -> ActorRef[Any]:
+        class Grandparent(Behaviour[ListChildren]):
+            async def receive(self, message: ListChildren) -> list[ActorRef[ParrotMessage]]:
                 workers = await self.spawn_supervisor("workers", PATIENT)
-                return await workers.spawn(Parrot, diary, name="ann")
+                return [await workers.spawn(Parrot, diary, name="ann")]
 
         parent = await system.spawn(Grandparent)
-        child = await parent.ask("child")
+        (child,) = await parent.ask(ListChildren())
         assert child.path == "Grandparent/workers/ann"
         await child.tell(Crash())
         assert await child.ask(Say("again")) == "again"
