@@ -116,8 +116,9 @@ class TestLife:
     async def test_an_actor_that_has_stopped_takes_no_messages(self) -> None:
         diary = Diary()
         diary.mailbox.put_nowait("end")
-        assert not diary.stopped
+        states = [diary.stopped]
         await diary.run()
-        assert diary.stopped
+        states.append(diary.stopped)
+        assert states == [False, True]
         with pytest.raises(ActorStoppedError, match="Actor 'diary' has stopped"):
             diary.mailbox.put_nowait("dear")

@@ -18,6 +18,7 @@ from flujo_actors import (
     ActorStartError,
     ActorStoppedError,
     Behaviour,
+    Message,
     Restart,
     RestartIntensityError,
     Supervision,
