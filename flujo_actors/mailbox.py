@@ -168,9 +168,8 @@ class Mailbox(Generic[MessageT]):
     def seal(self) -> None:
         """Take no more messages; writers that wait get an `ActorStoppedError`. What is in it can still be read."""
         self.closed = True
-        writers, self._writers = self._writers, None
-        for writer in writers or ():
-            trio.lowlevel.reschedule(writer, outcome.Error(ActorStoppedError(self._owner)))
+        if self._writers:
+            self._turn_writers_away()
 
     def close(self) -> list[MessageT]:
         """Take no more messages, and give up those that are in it.
@@ -178,7 +177,9 @@ class Mailbox(Generic[MessageT]):
         Returns:
             The messages that were never read.
         """
-        self.seal()
+        self.closed = True
+        if self._writers:
+            self._turn_writers_away()
         return self.drain()
 
     def statistics(self) -> MailboxStatistics:
@@ -207,6 +208,11 @@ class Mailbox(Generic[MessageT]):
             return trio.lowlevel.Abort.SUCCEEDED
 
         await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def _turn_writers_away(self) -> None:
+        writers, self._writers = self._writers, None
+        for writer in writers or ():
+            trio.lowlevel.reschedule(writer, outcome.Error(ActorStoppedError(self._owner)))
 
     def _let_writers_in(self) -> None:
         writers = self._writers
