@@ -79,7 +79,7 @@ class Child(abc.ABC):
         self.incarnations = 0
         """How many there have been."""
         self.ending: Ending | None = None
-        """How the last one ended."""
+        """How the current one ended, once it has. A later one lets go of what an error's traceback keeps alive."""
         self.stopped = trio.Event()
         """Set when it has ended for good."""
         # An incarnation sees the context variables of whoever spawned the child, whoever starts it again.
@@ -113,6 +113,7 @@ class Child(abc.ABC):
     def incarnate(self, above: Above) -> Incarnation:
         """Make the next incarnation."""
         self.incarnations += 1
+        self.ending = None
         self.incarnation = self._incarnation(above)
         return self.incarnation
 

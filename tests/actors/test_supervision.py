@@ -35,6 +35,7 @@ from flujo_actors.actors import (
     Killed,
     Restarting,
     ShutDown,
+    reporting,
 )
 from flujo_actors.events import EventsMissed
 from tests.actors.conftest import PATIENT, Crash, Finish, Parrot, Say, Wait, collected
@@ -671,6 +672,21 @@ class TestEvents:
         assert seen[0] == ChildStarted("polly", 1)
         async with system.actor_events() as late:
             assert [event async for event in late] == []
+
+    async def test_a_slow_reader_holds_nobody_up_and_is_told_how_many_events_it_missed(
+        self, system: System, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(reporting, "EVENT_BUFFER", 2)
+        async with system.actor_events() as stream:
+            for _ in range(5):
+                await system.spawn(Parrot, name="polly")
+            assert [await stream.receive() for _ in range(2)] == [
+                ChildStarted("polly", 1),
+                ChildStarted("polly#2", 1),
+            ]
+            await system.spawn(Parrot, name="polly")
+            assert await stream.receive() == EventsMissed(3)
+            assert await stream.receive() == ChildStarted("polly#6", 1)
 
     async def test_a_reader_that_has_left_is_forgotten(self, system: System) -> None:
         for _ in range(3):
