@@ -25,7 +25,6 @@ from flujo_actors import (
     Supervision,
     System,
 )
-from flujo_actors.actors.deadlines import Deadlines
 from tests.actors.conftest import Crash, Finish, Parrot, Say, Wait
 
 
@@ -165,31 +164,6 @@ class TestDeadline:
         answer = await one.ask(AskHim(other), timeout=10)
         assert answer == "Actor 'other' has not answered within 2 s: it is at work on the message"
         assert trio.current_time() == 2
-
-    async def test_no_deadline_is_kept_of_an_ask_that_has_ended(
-        self, system: System, autojump_clock: MockClock
-    ) -> None:
-        deadlines = Deadlines()
-        dropped: list[str] = []
-
-        class Thing:
-            def expire(self) -> None:
-                dropped.append("expired")
-
-        thing = Thing()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(deadlines.watch)
-            for _ in range(3):
-                deadlines.set(thing, 5.0)
-                deadlines.drop(thing, 5.0)
-                deadlines.drop(thing, 5.0)
-            await trio.sleep(10)
-            deadlines.set(thing, 5.0)
-            await trio.sleep(4)
-            assert dropped == []
-            await trio.sleep(2)
-            assert dropped == ["expired"]
-            nursery.cancel_scope.cancel()
 
 
 class TestCancellation:
