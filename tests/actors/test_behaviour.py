@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import functools
 import math
 from typing import Any
 
@@ -534,7 +535,8 @@ class TestReference:
 
     async def test_actors_of_one_name_are_told_apart(self, system: System) -> None:
         refs = [await system.spawn(Parrot, name=name) for name in ("a", "a", None, None)]
-        assert [ref.path for ref in refs] == ["a", "a#2", "Parrot", "Parrot#2"]
+        refs.append(await system.spawn(functools.partial(Parrot, name="polly")))
+        assert [ref.path for ref in refs] == ["a", "a#2", "Parrot", "Parrot#2", "Parrot#3"]
 
     @pytest.mark.parametrize(
         ("options", "problem"),

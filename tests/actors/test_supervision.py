@@ -152,7 +152,8 @@ class TestStrategies:
         b.tell_nowait(Wait())
         b.tell_nowait(Say("kept"))
         await wait_all_tasks_blocked()
-        await a.tell(Crash())
+        await settle(a, Crash())
+        assert (a.state, b.state) == (ActorState.RESTARTING, ActorState.STOPPING)
         await b.ask(Say("new"))
         assert trio.current_time() == 2
         assert diary[2:] == [
@@ -560,6 +561,27 @@ class TestShutdown:
         await supervisor.stop()
         assert trio.current_time() == 2
         assert isinstance(await slow.wait_stopped(), Killed)
+
+    async def test_a_supervisor_that_is_stopped_starts_nobody_again(
+        self, system: System, diary: list[str], autojump_clock: MockClock
+    ) -> None:
+        class Slow(Parrot):
+            async def started(self) -> None:
+                await trio.sleep(1)
+                await super().started()
+
+        supervisor = await system.spawn_supervisor("s", supervision(RestartStrategy.ONE_FOR_ALL))
+        slow = await supervisor.spawn(Slow, diary, "slow")
+        (a,) = await family(supervisor, "a", diary)
+        await settle(slow, Crash())
+        await supervisor.stop("enough")
+        assert diary[2:] == [
+            "slow stopping: Crashed",
+            "a stopping: ShutDown",
+            "slow started",
+            "slow stopping: ShutDown",
+        ]
+        assert await a.wait_stopped() == ShutDown("it is affected by 's/Slow'")
 
     async def test_an_actor_may_be_stopped_while_its_supervisor_is_busy(
         self, system: System, diary: list[str], autojump_clock: MockClock

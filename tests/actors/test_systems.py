@@ -18,7 +18,7 @@ from flujo_actors import (
     SystemClosedError,
     open_system,
 )
-from flujo_actors.actors import Ending
+from flujo_actors.actors import Ending, Killed
 from flujo_actors.storage import MemoryBackend
 from tests.actors.conftest import Crash, Parrot, Say, Wait
 
@@ -197,11 +197,17 @@ class TestCancellation:
     async def test_errors_beside_a_cancellation_in_an_actor_with_a_nursery_do_not_replace_it(
         self, autojump_clock: MockClock
     ) -> None:
+        endings: list[Ending] = []
+
         class Clumsy(Parrot):
             async def receive(self, message: Any) -> str:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self.drop)
+                    nursery.start_soon(trio.sleep_forever)
                 return "never"
+
+            async def stopping(self, ending: Ending) -> None:
+                endings.append(ending)
 
             async def drop(self) -> None:
                 try:
@@ -214,6 +220,7 @@ class TestCancellation:
                 await (await system.spawn(Clumsy)).tell(Say("hello"))
                 await trio.sleep_forever()
         assert scope.cancelled_caught
+        assert [type(ending) for ending in endings] == [Killed]
 
 
 class TestGivingUp:
