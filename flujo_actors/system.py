@@ -31,7 +31,7 @@ from flujo_actors.steps import AnyStep, BaseStep, Pipeline
 from flujo_actors.steps.checking import check_context
 from flujo_actors.storage.actor import StorageActor, open_storage
 from flujo_actors.supervisors import DEFAULT_ACTORS, ActorRegistry, LeafActor, RunEnvironment, UnknownStepError
-from flujo_actors.supervisors.nesting import current_agent
+from flujo_actors.supervisors.nesting import context_outside_agents, current_agent
 
 if TYPE_CHECKING:
     from flujo_actors.storage.backend import StateBackend
@@ -249,7 +249,7 @@ async def open_system(
     await trio.lowlevel.checkpoint()
     async with AsyncExitStack() as stack:
         storage_actor = None if storage is None else await stack.enter_async_context(open_storage(storage))
-        environment = await stack.enter_async_context(open_environment())
+        environment = await stack.enter_async_context(open_environment(context_outside_agents))
         root = await stack.enter_async_context(open_root("", supervision, environment))
         system = System(
             await stack.enter_async_context(open_inner_nursery()),

@@ -8,7 +8,6 @@ kernel actor, with a task and a cancel scope. A child has at most one at a time.
 from __future__ import annotations
 
 import abc
-import contextvars
 import enum
 from collections.abc import Iterable
 from typing import Any, Protocol, TypeAlias
@@ -83,7 +82,7 @@ class Child(abc.ABC):
         self.stopped = trio.Event()
         """Set when it has ended for good."""
         # An incarnation sees the context variables of whoever spawned the child, whoever starts it again.
-        self._context = contextvars.copy_context()
+        self._context = environment.new_context()
 
     @property
     def restart(self) -> Restart:

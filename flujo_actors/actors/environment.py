@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, closing
+from contextvars import Context
 
 import attrs
 import trio
@@ -21,17 +22,22 @@ class Environment:
     """Where events go."""
     deadlines: Deadlines
     """Of the questions."""
+    new_context: Callable[[], Context]
+    """Makes the context variables of a child that is being spawned."""
 
 
 @asynccontextmanager
-async def open_environment() -> AsyncGenerator[Environment, None]:
+async def open_environment(new_context: Callable[[], Context]) -> AsyncGenerator[Environment, None]:
     """The surroundings for the actors that live in a block.
 
     Deadlines are watched until its end also when it is cancelled: an actor that cleans up may ask another one.
+
+    Args:
+        new_context: makes the context variables of a child, in the task that spawns it.
     """
     with closing(Reporter()) as reporter:
         async with open_inner_nursery() as nursery:
-            environment = Environment(reporter, Deadlines())
+            environment = Environment(reporter, Deadlines(), new_context)
             shield = trio.CancelScope(shield=True)
             nursery.start_soon(_watch, environment.deadlines, shield, name="the deadlines of questions")
             try:

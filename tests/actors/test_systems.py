@@ -29,6 +29,12 @@ async def ask(word: str, *, resources: ActorRef[Any]) -> str:
     return await resources.ask(Say(word))
 
 
+async def echo(word: str) -> str:
+    """An agent."""
+    await trio.lowlevel.checkpoint()
+    return word
+
+
 async def sleep_and_note(diary: list[str]) -> None:
     """An agent that notes when it is stopped."""
     try:
@@ -76,6 +82,20 @@ class TestLeaving:
             await system.spawn(Parrot)
         with pytest.raises(SystemClosedError):
             await system.spawn_supervisor("s")
+
+    async def test_runs_that_an_actor_starts_are_no_part_of_the_run_whose_agent_spawned_it(self) -> None:
+        class Runner(Parrot):
+            async def receive(self, message: Any) -> str:
+                return (await system.run(Step("echo", echo), "from the actor")).unwrap()
+
+        async def spawn_and_ask(_: None) -> str:
+            runner = await system.spawn(Runner)
+            return await runner.ask(Say("run"))
+
+        backend = MemoryBackend()
+        async with open_system(storage=backend) as system:
+            assert (await system.run(Step("spawn", spawn_and_ask), None)).output == "from the actor"
+        assert [run.pipeline for run in backend.list_runs()] == ["echo", "spawn"]
 
     async def test_references_are_of_no_use_after_the_system(self, diary: list[str]) -> None:
         async with open_system() as system:
