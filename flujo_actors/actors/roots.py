@@ -37,7 +37,8 @@ class Root:
         """The supervisor, which is started when it is first asked for."""
         if self._incarnation is None and not self._place.stopped.is_set():
             self._incarnation = self._place.incarnate(self)
-            self.nursery.start_soon(self._run, self._incarnation, name=f"the supervisor of {self._place.path or 'all'}")
+            name = f"the supervisor below {self._place.path}" if self._place.path else "the supervisor of actors"
+            self.nursery.start_soon(self._run, self._incarnation, name=name)
         return self._place
 
     async def stop(self, reason: str) -> None:
