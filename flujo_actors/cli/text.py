@@ -114,11 +114,12 @@ def moment(wall: float) -> str:
 
 def amount(cost_usd: float, tokens: int) -> str:
     """What was spent, empty when nothing was."""
-    parts = [_dollars(cost_usd) if cost_usd else "", f"{tokens} tokens" if tokens else ""]
+    parts = [dollars(cost_usd) if cost_usd else "", f"{tokens} tokens" if tokens else ""]
     return ", ".join(part for part in parts if part)
 
 
-def _dollars(cost_usd: float) -> str:
+def dollars(cost_usd: float) -> str:
+    """An amount of money that is not zero."""
     return f"${cost_usd:.6f}".rstrip("0").rstrip(".") if cost_usd >= 1e-6 else "less than $0.000001"
 
 

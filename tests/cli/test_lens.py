@@ -19,7 +19,7 @@ def runs(flujo: Flujo) -> list[str]:
 
 def test_the_list_has_the_latest_run_first(flujo: Flujo, runs: list[str]) -> None:
     heading, failed, completed = flujo("lens", "list").out.splitlines()
-    assert heading.split() == ["run", "pipeline", "status", "started", "duration", "spent", "error"]
+    assert heading.split() == ["run", "pipeline", "status", "started", "duration", "error"]
     assert failed.startswith(runs[1][:12])
     assert "explode: Agent execution failed" in failed
     assert completed.startswith(runs[0][:12])
@@ -39,7 +39,7 @@ def test_a_trace_is_a_tree_of_the_steps_with_what_went_wrong(flujo: Flujo, runs:
     assert root.startswith("✗ pipeline_run")
     assert double.startswith("├── ✓ double  ")
     assert explode.startswith("└── ✗ explode  ")
-    assert "2 attempts  Agent execution failed with ValueError: boom" in explode
+    assert "2 attempts  agent: Agent execution failed with ValueError: boom" in explode
 
 
 def test_a_run_is_found_by_any_beginning_of_its_id_that_only_it_has(flujo: Flujo, runs: list[str]) -> None:
