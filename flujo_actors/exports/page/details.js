@@ -39,8 +39,8 @@ class Details {
       ["Status", `${MARKS[span.status] ?? ""} ${span.status}`],
       ["Kind", attributes.kind],
       ["Duration", formatSeconds(took) + (span.end === null ? " so far" : "")],
-      ["Of its own", span.children ? formatSeconds(ownSeconds(model, span)) : ""],
-      ["Began at", `${formatSeconds(span.start)} of the run`],
+      ["Own time", span.children ? formatSeconds(ownSeconds(model, span)) : ""],
+      ["Began", `${formatSeconds(span.start)} into the run`],
       ["Started", formatMoment(model.run.started_at + span.start)],
       ["Cost", costOf(attributes) ? formatCost(costOf(attributes)) : ""],
       ...TOKENS.map((key) => [key.replace("_", " "), attributes[key] ? formatCount(Number(attributes[key])) : ""]),
@@ -62,7 +62,7 @@ class Details {
       );
       table.append(row);
     }
-    return [element("h3", "", "Tries"), table];
+    return [element("h3", "", "Attempts"), table];
   }
 
   others(attributes) {
@@ -88,7 +88,7 @@ function chainOf(first) {
   const parts = [], waiting = [first];
   while (waiting.length && parts.length < 200) {
     const failure = waiting.pop(), part = element("div", "blow");
-    const where = [failure.domain, failure.step, failure.attempt > 1 ? `try ${failure.attempt}` : "", failure.phase];
+    const where = [failure.domain, failure.step, failure.attempt > 1 ? `attempt ${failure.attempt}` : "", failure.phase];
     part.append(element("p", "", failure.feedback), element("small", "", where.filter(Boolean).join(" · ")));
     if (listOf(failure.running).length) part.append(element("div", "", `stopped while running ${failure.running.join(", ")}`));
     if (failure.traceback) part.append(disclosed("Traceback", failure.traceback, !causesOf(failure).length));

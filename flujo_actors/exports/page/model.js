@@ -5,6 +5,8 @@ const MARKS = { completed: "✓", failed: "✗", cancelled: "⊘", interrupted: 
 const UNSUCCESSFUL = new Set(["failed", "cancelled", "interrupted"]);
 const TOKENS = ["prompt_tokens", "completion_tokens", "other_tokens"];
 
+const ROUND_SECONDS = [30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
+
 /** Spans in the order of the trace, parents before children; each knows its parent, its depth and its last descendant. */
 function buildModel(data) {
   const spans = data.spans.map(([id, parent, name, start, end, status, attributes], index) => ({
@@ -73,8 +75,10 @@ function formatSpending(attributes) {
 
 /** The marks of a time axis: about `count` of them, at round numbers. */
 function ticksBetween(from, to, count) {
-  const rough = (to - from) / Math.max(1, count), power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((each) => each >= rough) ?? 10 * power;
+  const rough = (to - from) / Math.max(1, count), power = 10 ** Math.floor(Math.log10(rough < 30 ? rough : rough / 86400));
+  const decimal = [1, 2, 5, 10].map((factor) => factor * power);
+  const steps = rough < 30 ? decimal : [...ROUND_SECONDS, ...decimal.map((days) => days * 86400)];
+  const step = steps.find((each) => each >= rough) ?? steps.at(-1);
   const ticks = [];
   for (let number = Math.ceil(from / step); number * step <= to && ticks.length < 100; number += 1) ticks.push(number * step);
   return ticks;

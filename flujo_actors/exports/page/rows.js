@@ -199,20 +199,18 @@ class RowPainter {
     const left = view.percent(span.start), right = view.percent(end);
     if (right < 0 || left > 100) return lane;
     const bar = element("div", span.end === null ? "bar open" : "bar");
-    // A bar that reaches far out of sight is cut: browsers do not draw boxes of any width.
-    const drawnLeft = Math.max(left, -10), drawnRight = Math.min(right, 110);
+    // What is out of sight is cut off: browsers do not draw boxes of any width.
+    const drawnLeft = Math.max(left, 0), drawnRight = Math.min(right, 100);
     bar.style.left = `${drawnLeft}%`;
     bar.style.width = `${drawnRight - drawnLeft}%`;
     this.addTries(bar, span, drawnLeft, drawnRight);
     const took = element("span", "took", formatSeconds(end - span.start) + (span.end === null ? " so far" : ""));
     // Beside the bar where there is room, after it or before it, else on it.
+    lane.append(bar);
     if (right <= 85) took.style.left = `${right}%`;
     else if (left >= 15) took.style.right = `${100 - left}%`;
-    else {
-      took.classList.add("within");
-      took.style.right = `${Math.max(0, 100 - right)}%`;
-    }
-    lane.append(bar, took);
+    else took.classList.add("within");
+    (right > 85 && left < 15 ? bar : lane).append(took);
     return lane;
   }
 
@@ -236,7 +234,7 @@ function notesOf(span) {
   const { attributes } = span, tries = triesOf(span).length;
   return [
     ...["iteration", "branch", "item"].filter((key) => key in attributes && attributes[key] !== span.name).map((key) => `${key} ${attributes[key]}`),
-    tries ? `${tries} tries` : "",
+    tries ? `${tries} attempts` : "",
     formatSpending(attributes),
   ].filter(Boolean);
 }
