@@ -90,14 +90,15 @@ class SpanNode:
 
     def own_seconds(self) -> float | None:
         """How long the step ran while none of its children did; `None` when it has no end."""
-        if self.span.end_time is None:
+        ended = self.span.end_time
+        if ended is None:
             return None
         busy, reached = 0.0, self.span.start_time
         for child in self.children:
-            end = self.span.end_time if child.span.end_time is None else child.span.end_time
+            end = ended if child.span.end_time is None else min(child.span.end_time, ended)
             busy += max(0.0, end - max(reached, child.span.start_time))
             reached = max(reached, end)
-        return max(0.0, self.span.end_time - self.span.start_time - busy)
+        return max(0.0, ended - self.span.start_time - busy)
 
 
 @attrs.frozen(eq=False)

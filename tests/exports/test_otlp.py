@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -24,14 +24,13 @@ IDS = {"traceId": 16, "spanId": 8, "parentSpanId": 8}
 """The fields that OTLP/JSON has in hexadecimal digits where Protocol Buffers have base64, with their bytes."""
 
 
-def with_ids_as_base64(value: Any) -> Any:
+def with_ids_as_base64(value: object) -> Any:
     """The message as the JSON mapping of Protocol Buffers has it."""
     if isinstance(value, list):
-        items: list[Any] = value
-        return [with_ids_as_base64(each) for each in items]
+        return [with_ids_as_base64(each) for each in cast("list[object]", value)]
     if not isinstance(value, dict):
         return value
-    fields: dict[str, Any] = value
+    fields = cast("dict[str, Any]", value)
     converted = {key: with_ids_as_base64(each) for key, each in fields.items()}
     for key in IDS.keys() & fields.keys():
         assert re.fullmatch(f"[0-9a-f]{{{2 * IDS[key]}}}", fields[key])

@@ -49,7 +49,7 @@ function ownSeconds(model, span) {
   const end = endOf(model, span);
   let busy = 0, reached = span.start;
   for (let index = span.index + 1; index <= span.last; index = model.spans[index].last + 1) {
-    const child = model.spans[index], childEnd = endOf(model, child);
+    const child = model.spans[index], childEnd = Math.min(endOf(model, child), end);
     busy += Math.max(0, childEnd - Math.max(reached, child.start));
     reached = Math.max(reached, childEnd);
   }
