@@ -88,7 +88,7 @@ def compare(first: TraceTree, second: TraceTree, *, threshold: float = 0.0) -> C
         only_in_second=_tops(theirs, ours),
         differences=sorted(
             (each for each in differences if each.matters(threshold)),
-            key=lambda each: (not each.status_changed, -each.weight),
+            key=lambda each: (not each.status_changed, -round(each.weight, 6)),
         ),
     )
 

@@ -87,7 +87,7 @@ class Figures:
     def by_name(self) -> list[NameFigures]:
         """The figures so far, the name that took longest first."""
         figures = [sums.figures(name) for name, sums in self._by_name.items()]
-        return sorted(figures, key=lambda each: (-each.total_seconds, each.name))
+        return sorted(figures, key=lambda each: (-round(each.total_seconds, 6), each.name))
 
 
 def _nearest_rank(ordered: list[float], percent: int) -> float | None:

@@ -77,6 +77,6 @@ def _key(order: Order, trace: TraceTree) -> Callable[[SpanNode], tuple[float, ..
         case Order.START:
             return lambda node: (node.span.start_time,)
         case Order.DURATION:
-            return lambda node: (node.span.start_time - trace.end_of(node),)
+            return lambda node: (round(node.span.start_time - trace.end_of(node), 6),)
         case Order.COST:
             return lambda node: (-node.cost_usd, -node.tokens)

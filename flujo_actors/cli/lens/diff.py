@@ -121,7 +121,7 @@ def _pair(values: Sequence[str | None]) -> str:
 
 def _change(each: Difference) -> Cell:
     was, now = each.seconds
-    if was is None or now is None:
+    if was is None or now is None or abs(now - was) < 1e-6:  # less is the rounding of clocks
         return ""
     sign, style = ("+", "red") if now >= was else ("-", "green")
     share = f" ({each.seconds_changed_by:+.0%})" if was else ""

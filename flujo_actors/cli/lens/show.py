@@ -105,12 +105,13 @@ def _step_cells(node: SpanNode, trace: TraceTree) -> list[Cell]:
 
 
 def _slowest(trace: TraceTree) -> list[SpanNode]:
-    return sorted(trace.nodes, key=lambda node: node.own_seconds() or 0.0, reverse=True)[:STEPS_SHOWN]
+    # Differences below a microsecond are those of rounding: steps that took as long stay in the order of the trace.
+    return sorted(trace.nodes, key=lambda node: -round(node.own_seconds() or 0.0, 6))[:STEPS_SHOWN]
 
 
 def _costliest(trace: TraceTree) -> list[SpanNode]:
     spending = [node for node in trace.nodes if node.own_cost_usd or node.own_tokens]
-    return sorted(spending, key=lambda node: (node.own_cost_usd, node.own_tokens), reverse=True)[:STEPS_SHOWN]
+    return sorted(spending, key=lambda node: (-node.own_cost_usd, -node.own_tokens))[:STEPS_SHOWN]
 
 
 def _as_json(run: RunRecord, trace: TraceTree) -> dict[str, Any]:
