@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import attrs
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -51,22 +52,22 @@ def show_trace(trace: Mapping[str, Any], console: Console) -> None:
     print_lines(trace_lines(TraceTree.from_trace(trace), TraceDisplay(), console), console)
 
 
-def trace_lines(trace: TraceTree, display: TraceDisplay, console: Console) -> list[Text]:
+def trace_lines(trace: TraceTree, display: TraceDisplay, console: Console) -> Iterator[Text]:
     """A line for each span that is shown: status, name, duration, what was spent, what went wrong."""
     nodes = display.nodes(trace)
+    shown = set(nodes)
     # Guides take half of a terminal at most: the names of deep steps shall stay readable.
     levels = max(2, console.width // 8) if console.is_terminal else LEVELS_DRAWN
-    labels = [Text.assemble((guide, "dim"), _name(node)) for node, guide in _guided(nodes, levels)]
-    bars = console.width >= LEAST_WIDTH_FOR_BARS and console.is_terminal if display.bars is None else display.bars
-    details = [_details(node, trace, shown_below=below) for node, below in _with_hidden(nodes)]
-    if not bars:
-        times = [Text(span_duration(node, trace), style="dim") for node in nodes]
-        return [_joined(parts) for parts in zip(labels, times, details, strict=True)]
-    label_width = min(max((label.cell_len for label in labels), default=0), console.width * 2 // 5)
-    return [
-        _with_bar(label, label_width, node, detail, trace, bar_width=console.width // 4)
-        for label, node, detail in zip(labels, nodes, details, strict=True)
-    ]
+    guided = list(_guided(nodes, levels))
+    wide = console.is_terminal and console.width >= LEAST_WIDTH_FOR_BARS
+    layout = _BarLayout.for_labels(guided, console.width) if (wide if display.bars is None else display.bars) else None
+    for node, guide in guided:
+        label = Text.assemble((guide, "dim"), _name(node))
+        details = _details(node, trace, shown_below=all(child in shown for child in node.children))
+        if layout is not None:
+            yield layout.line(label, node, details, trace)
+        else:
+            yield _joined([label, Text(span_duration(node, trace), style="dim"), details])
 
 
 def status_mark(status: SpanStatus) -> Text:
@@ -113,12 +114,6 @@ def _guided(nodes: list[SpanNode], levels: int) -> Iterator[tuple[SpanNode, str]
             pieces.append("    " if is_last else "│   ")
 
 
-def _with_hidden(nodes: list[SpanNode]) -> Iterator[tuple[SpanNode, bool]]:
-    """Each node, and whether all its children are shown."""
-    shown = set(nodes)
-    return ((node, all(child in shown for child in node.children)) for node in nodes)
-
-
 def _details(node: SpanNode, trace: TraceTree, *, shown_below: bool) -> Text:
     attributes = node.span.attributes
     notes = [f"{key} {one_line(str(attributes[key]))}" for key in ("iteration", "item") if key in attributes]
@@ -135,13 +130,22 @@ def _joined(parts: Iterable[Text]) -> Text:
     return Text("  ").join(part for part in parts if part.plain)
 
 
-def _with_bar(
-    label: Text, label_width: int, node: SpanNode, details: Text, trace: TraceTree, *, bar_width: int
-) -> Text:
-    fitted = label.copy()
-    fitted.truncate(label_width, overflow="ellipsis", pad=True)
-    time = Text(span_duration(node, trace).rjust(_TIME_WIDTH), style="dim")
-    return Text.assemble(fitted, "  ", _bar(node, trace, bar_width), " ", time, "  ", details)
+@attrs.frozen
+class _BarLayout:
+    """Where on a line the tree ends and the bars begin, and how wide these are."""
+
+    label_width: int
+    bar_width: int
+
+    @classmethod
+    def for_labels(cls, guided: Iterable[tuple[SpanNode, str]], width: int) -> _BarLayout:
+        longest = max((len(guide) + 2 + cell_len(one_line(node.span.name)) for node, guide in guided), default=0)
+        return cls(label_width=min(longest, width * 2 // 5), bar_width=width // 4)
+
+    def line(self, label: Text, node: SpanNode, details: Text, trace: TraceTree) -> Text:
+        label.truncate(self.label_width, overflow="ellipsis", pad=True)
+        time = Text(span_duration(node, trace).rjust(_TIME_WIDTH), style="dim")
+        return Text.assemble(label, "  ", _bar(node, trace, self.bar_width), " ", time, "  ", details)
 
 
 def _bar(node: SpanNode, trace: TraceTree, width: int) -> Text:

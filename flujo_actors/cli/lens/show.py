@@ -48,7 +48,8 @@ def show(*, run_id: str, database: Path | None, as_json: bool) -> None:
 
 
 def _show(run: RunRecord, trace: TraceTree, console: Console) -> None:
-    print_lines(_facts(run, trace), console)
+    for line in _facts(run, trace):
+        console.print(line, soft_wrap=True)
     _show_steps("slowest steps", _slowest(trace), trace, console)
     _show_steps("costliest steps", _costliest(trace), trace, console)
     failures = failures_of(trace)

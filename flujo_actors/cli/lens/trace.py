@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
-from rich.text import Text
 
 from flujo_actors.cli.database import database_option, open_to_read
 from flujo_actors.cli.lens.finding import find_trace, headline, run_argument
@@ -54,7 +53,9 @@ def trace(
         return
     console = new_console()
     console.print(headline(run), soft_wrap=True)
-    print_lines(trace_lines(tree, display, console) or [Text("nothing failed")], console)
+    if only_failed and not tree.unsuccessful():
+        click.echo("nothing failed")
+    print_lines(trace_lines(tree, display, console), console)
 
 
 def json_lines(nodes: Sequence[SpanNode]) -> Iterator[str]:
