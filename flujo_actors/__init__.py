@@ -11,6 +11,7 @@ The layers, imports run downward only:
 """
 
 from flujo_actors._version import __version__
+from flujo_actors.caching import CacheStatistics, ResultCache
 from flujo_actors.context import ContextList, ContextMap, Log, MergeStrategy, Origin
 from flujo_actors.errors import (
     ActorStoppedError,
@@ -35,6 +36,7 @@ from flujo_actors.steps import (
     AnyStep,
     BaseStep,
     BranchFailureStrategy,
+    CacheStep,
     ConditionalStep,
     DynamicParallelRouterStep,
     LoopStep,
@@ -58,6 +60,7 @@ __all__ = [  # noqa: RUF022 - grouped by what they are for
     "AnyStep",
     "BaseStep",
     "BranchFailureStrategy",
+    "CacheStep",
     "ConditionalStep",
     "DynamicParallelRouterStep",
     "LoopStep",
@@ -80,6 +83,8 @@ __all__ = [  # noqa: RUF022 - grouped by what they are for
     "MergeStrategy",
     "Origin",
     # Running it
+    "CacheStatistics",
+    "ResultCache",
     "Run",
     "System",
     "open_system",

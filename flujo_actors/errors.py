@@ -147,6 +147,19 @@ class ActorStoppedError(FlujoError):
 
 
 @attrs.define(eq=False, slots=False)
+class ResourceError(FlujoError):
+    """A resource of a run could not be opened. Within a run it is the failure of the run."""
+
+    resource: str
+    """Which one."""
+    problem: str
+    """What it raised."""
+
+    def __str__(self) -> str:
+        return f"{self.resource} could not be opened: {self.problem}"
+
+
+@attrs.define(eq=False, slots=False)
 class SystemClosedError(FlujoError):
     """A run was started on a system whose `async with open_system()` block has ended."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import traceback
+from collections.abc import Iterable
 from typing import cast
 
 import attrs
@@ -38,6 +39,8 @@ class FailureDomain(enum.StrEnum):
     """A function that decides raised."""
     USAGE_LIMIT = "usage_limit"
     """More was spent than a limit allows."""
+    RESOURCE = "resource"
+    """A resource of the run could not be opened, and nothing ran."""
     CANCELLED = "cancelled"
     """The step was stopped from outside."""
 
@@ -61,7 +64,8 @@ class Failure:
     exception_type: str | None = None
     """The name of the exception's class, when there was an exception."""
     cause: Failure | None = None
-    """The failure that led to this one, when there was one."""
+    """The failure that led to this one, when there was one. Of a step that was tried again: at the end of the chain,
+    how attempts before the last one failed, as far as they failed in other domains."""
     others: tuple[Failure, ...] = ()
     """What led to it besides `cause`: the failures of the other branches."""
     running: tuple[str, ...] = ()
@@ -78,7 +82,12 @@ class Failure:
             where += f" ({self.phase})"
         if self.attempt > 1:
             where += f" (attempt {self.attempt})"
-        return f"{where}, caused by {self.cause}" if self.cause is not None else where
+        return where if self.cause is None else f"{where}, {self._link_to(self.cause)} {self.cause}"
+
+    def _link_to(self, cause: Failure) -> str:
+        """An attempt before this one did not cause it."""
+        is_earlier = cause.step == self.step and cause.attempt < self.attempt
+        return "after" if is_earlier else "caused by"
 
     @property
     def traceback(self) -> str | None:
@@ -132,6 +141,27 @@ def wrapped_failure(cause: Failure, feedback: str, *, step: str, attempt: int) -
     )
 
 
+def after_attempts(failure: Failure, earlier: Iterable[Failure]) -> Failure:
+    """The failure of a step's last attempt, with the attempts before at the end of its chain.
+
+    Args:
+        failure: how the last attempt failed.
+        earlier: how those before it failed, in order. Of each other domain the last failure is kept.
+    """
+    by_domain = {each.domain: each for each in earlier if each.domain is not failure.domain}
+    chained: Failure | None = None
+    for each in sorted(by_domain.values(), key=lambda each: each.attempt):
+        chained = _chained(each, chained)
+    return _chained(failure, chained)
+
+
+def _chained(failure: Failure, last: Failure | None) -> Failure:
+    """The failure with `last` at the end of its chain."""
+    if last is None:
+        return failure
+    return attrs.evolve(failure, cause=last if failure.cause is None else _chained(failure.cause, last))
+
+
 def timeout_failure(
     seconds: float, *, step: str, attempt: int, running: tuple[str, ...], cause: Failure | None = None
 ) -> Failure:
@@ -175,6 +205,13 @@ def merge_failure(error: BaseException, *, step: str, attempt: int) -> Failure:
 def usage_limit_failure(breach: str, *, running: tuple[str, ...]) -> Failure:
     """More was spent in the run than a limit allows."""
     return Failure(FailureDomain.USAGE_LIMIT, message=breach, feedback=breach, step="", running=running)
+
+
+def resource_failure(error: BaseException) -> Failure:
+    """A resource of the run could not be opened."""
+    return attrs.evolve(
+        _from_exception(FailureDomain.RESOURCE, "", error, step="", attempt=1), feedback=_text_of(error)
+    )
 
 
 def _from_exception(domain: FailureDomain, prefix: str, error: BaseException, *, step: str, attempt: int) -> Failure:

@@ -41,6 +41,8 @@ class Start:
     """How long the work may take once it has begun."""
     tried: int = 0
     """What the attempts before count as in `StepResult.attempts`: one each, for a loop its iterations."""
+    feedback: str | None = None
+    """What a plugin said of the output of an attempt before, the last time that one did."""
 
 
 @attrs.frozen

@@ -89,7 +89,7 @@ class PipelineResult(Generic[OutputT, ContextT]):
     @cached_property
     def trace_tree(self) -> dict[str, Any]:
         """The run's spans as nested dicts, the same as `StateBackend.get_trace` gives."""
-        tree = build_trace(self.spans)
+        tree = build_trace(self.spans, self.spans[-1].span_id)
         assert tree is not None, "a run always ends with its root span"  # noqa: S101 - an invariant
         return tree
 

@@ -10,16 +10,19 @@ from typing import Any, Final, Generic, TypeVar
 import trio
 
 from flujo_actors.context import ContextBranch
-from flujo_actors.errors import FlujoError, UsageLimitExceededError
+from flujo_actors.errors import FlujoError, ResourceError, UsageLimitExceededError
 from flujo_actors.events import EventsMissed, RunEvent
-from flujo_actors.limits import UsageLimits
+from flujo_actors.failures import resource_failure
 from flujo_actors.nurseries import exceptions_in
-from flujo_actors.results import PipelineResult
+from flujo_actors.resources import open_resources
+from flujo_actors.results import PipelineResult, StepResult
+from flujo_actors.snapshots import ActorSnapshot
 from flujo_actors.spans import SpanStatus
 from flujo_actors.steps import AnyStep
 from flujo_actors.storage.actor import StorageActor
 from flujo_actors.storage.records import RunRecord
-from flujo_actors.supervisors import RootSupervisor, RunEnvironment
+from flujo_actors.supervisors import LeafActor, RootSupervisor, RunEnvironment
+from flujo_actors.supervisors.nesting import CURRENT_AGENT
 
 OutputT = TypeVar("OutputT")
 ContextT = TypeVar("ContextT")
@@ -45,13 +48,13 @@ class Run(Generic[OutputT, ContextT]):
         branch: ContextBranch,
         environment: RunEnvironment,
         storage: StorageActor | None,
-        limits: UsageLimits | None,
+        inside: LeafActor | None,
     ) -> None:
         self._pipeline = pipeline
         self._data = data
         self._environment = environment
         self._storage = storage
-        self._root = RootSupervisor(environment, branch, limits)
+        self._root = RootSupervisor(environment, branch, pipeline, inside)
         self._started_at = environment.clock.now()
         self._ended = trio.Event()
         self._watchers: list[Watcher] = []
@@ -84,9 +87,34 @@ class Run(Generic[OutputT, ContextT]):
         """Run to the end, in the task that calls this, and give the result as `wait` does."""
         return self._within_limits(await self.execute())
 
-    def cancel(self, reason: str = "cancelled by the caller") -> None:
-        """Stop the run. Its result has the status `CANCELLED`, and all that was spent and done until then."""
+    def cancel(self, path_or_span_id: str | None = None, *, reason: str = "cancelled by the caller") -> bool:
+        """Stop the run, or a part of it. Returns at once; what is stopped still cleans up.
+
+        A run that is stopped has a result with the status `CANCELLED`, and all that was spent and done until then. A
+        part that is stopped has failed in the domain `CANCELLED`, which means for the steps around it what any failure
+        does: siblings go on where they would. It is not tried again, and no fallback runs for it.
+
+        Args:
+            path_or_span_id: the part: a step by its path (`fan/a`, `grow[3]/double`), an iteration or item (`grow[3]`),
+                or a running step by the id of its span; `None` for the run.
+            reason: why, for the failure's text.
+
+        Returns:
+            Whether anything was running there.
+        """
+        if path_or_span_id:
+            return self._root.cancel_part(path_or_span_id, reason)
+        is_running = not self._ended.is_set()
         self._root.cancel(reason)
+        return is_running
+
+    def snapshot(self) -> ActorSnapshot | None:
+        """The tree of actors right now: what each is doing, for how long, and how long it may. A copy, plain data.
+
+        Returns:
+            The actor of the pipeline with those below it; `None` when the run has not begun, or has ended.
+        """
+        return self._root.snapshot()
 
     def events(self) -> trio.MemoryReceiveChannel[RunEvent]:
         """What happens in the run from now on, for `async for`; it ends when the run does. Any number may watch.
@@ -104,8 +132,13 @@ class Run(Generic[OutputT, ContextT]):
             self._environment.watchers.append(watcher.tell)
         return receive
 
+    async def run_apart(self) -> None:
+        """Run to the end in a task of its own, as no part of the run whose agent may have started it."""
+        CURRENT_AGENT.set(None)
+        await self.execute()
+
     async def execute(self) -> PipelineResult[OutputT, ContextT]:
-        """Run to the end, in the task that calls this. `System` calls it, once."""
+        """Run to the end, in the task that calls this. Once."""
         try:
             self._result = await self._execute()
         finally:
@@ -122,13 +155,13 @@ class Run(Generic[OutputT, ContextT]):
     async def _execute(self) -> PipelineResult[OutputT, ContextT]:
         if self._storage is not None:
             await self._storage.begin_run(self._record(SpanStatus.RUNNING, None))
+        problems: list[str] = []
         try:
-            step_result = await self._root.run(self._pipeline, self._data)
+            step_result = await self._run_with_resources(problems)
         except BaseException as error:
-            with trio.CancelScope(shield=True):
-                for loss in await self._store_end(*_abort_of(error)):
-                    # There will be no result to say it.
-                    LOGGER.warning("run %s: %s", self.run_id, loss)
+            for loss in await self._store_end(*_abort_of(error)):
+                # There will be no result to say it.
+                LOGGER.warning("run %s: %s", self.run_id, loss)
             raise
         # The root's span is the last, and says how the run ended.
         status, failure = self._environment.spans[-1].status, step_result.failure
@@ -143,15 +176,27 @@ class Run(Generic[OutputT, ContextT]):
             total_tokens=self._root.meter.total_tokens,
             failure=failure,
             spans=tuple(self._environment.spans),
-            warnings=(*map(str, self._root.branch.advice), *warnings),
+            warnings=(*map(str, self._root.branch.advice), *problems, *warnings),
             branch=self._root.branch,
         )
 
+    async def _run_with_resources(self, problems: list[str]) -> StepResult:
+        environment = self._environment
+        try:
+            async with open_resources(environment.resources, problems) as environment.resources:
+                return await self._root.run(self._pipeline, self._data)
+        except ResourceError as error:
+            return self._root.refuse(self._pipeline, resource_failure(error))
+
     async def _store_end(self, status: SpanStatus, error: str | None) -> tuple[str, ...]:
-        """Have the end stored, wait until it is, and say what could not be."""
+        """Have the end stored, wait until it is, and say what could not be.
+
+        A cancellation that comes now comes too late: the run is over, and only its trace remains to be kept.
+        """
         if self._storage is None:
             return ()
-        await self._storage.end_run(self._record(status, error)).wait()
+        with trio.CancelScope(shield=True):
+            await self._storage.end_run(self._record(status, error)).wait()
         return self._storage.losses(self.run_id)
 
     def _record(self, status: SpanStatus, error: str | None) -> RunRecord:

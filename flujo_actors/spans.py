@@ -145,7 +145,7 @@ def failure_attributes(failure: Failure) -> dict[str, Any]:
     }
     if failure.exception_type is not None:
         attributes["exception_type"] = failure.exception_type
-    if failure.traceback is not None:
+    if failure.exception is not None:
         attributes["traceback"] = failure.traceback
     if failure.phase is not None:
         attributes["phase"] = failure.phase
@@ -158,18 +158,21 @@ def failure_attributes(failure: Failure) -> dict[str, Any]:
     return attributes
 
 
-def build_trace(spans: Iterable[Span]) -> dict[str, Any] | None:
+def build_trace(spans: Iterable[Span], root_id: str | None = None) -> dict[str, Any] | None:
     """Put the spans of one run together as a tree, in time linear in their number but for sorting.
 
     Args:
         spans: the spans of one run, in any order. Those whose parent is missing (it had not ended when the
             process died) hang under the root.
+        root_id: which span is the root; by default the one that has no parent.
 
     Returns:
         The root as nested dicts, children in the order of their start, or `None` when there is no root.
     """
     nodes = {span.span_id: span.to_dict() for span in sorted(spans, key=_in_order_of_start)}
-    root = next((node for node in nodes.values() if node["parent_span_id"] is None), None)
+    if root_id is None:
+        root_id = next((span_id for span_id, node in nodes.items() if node["parent_span_id"] is None), None)
+    root = nodes.get(root_id or "")
     if root is None:
         return None
     for node in nodes.values():

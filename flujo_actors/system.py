@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import trio
+from typing_extensions import Unpack
 
+from flujo_actors.caching import ResultCache
+from flujo_actors.capture import Capture, Redact, capture_with
 from flujo_actors.clock import IdSource, RunClock
 from flujo_actors.context import open_branch
 from flujo_actors.errors import InvalidPipelineError, Problem, SystemClosedError
-from flujo_actors.limits import UsageLimits
 from flujo_actors.nurseries import open_inner_nursery
+from flujo_actors.options import RunOptions, RunSettings
 from flujo_actors.results import PipelineResult
 from flujo_actors.run import Run
 from flujo_actors.steps import AnyStep, BaseStep, Pipeline
 from flujo_actors.steps.checking import check_context
 from flujo_actors.storage.actor import StorageActor, open_storage
-from flujo_actors.supervisors import DEFAULT_ACTORS, ActorRegistry, RunEnvironment, UnknownStepError
+from flujo_actors.supervisors import DEFAULT_ACTORS, ActorRegistry, LeafActor, RunEnvironment, UnknownStepError
+from flujo_actors.supervisors.nesting import current_agent
 
 if TYPE_CHECKING:
     from flujo_actors.storage.backend import StateBackend
@@ -34,13 +39,22 @@ class System:
     """Runs pipelines. Made by `open_system`; it has no state that another system could see."""
 
     def __init__(
-        self, nursery: trio.Nursery, storage: StorageActor | None, actors: ActorRegistry, randomness: random.Random
+        self,
+        nursery: trio.Nursery,
+        *,
+        storage: StorageActor | None,
+        actors: ActorRegistry,
+        randomness: random.Random,
+        cache: ResultCache,
+        capture: Capture | None,
     ) -> None:
+        self._capture = capture
         self._nursery = nursery
         self._storage = storage
         self._actors = actors
         self._random = randomness
         self._ids = IdSource(randomness)
+        self._cache = cache
         self._closed = False
 
     @overload
@@ -48,9 +62,7 @@ class System:
         self,
         pipeline: BaseStep[InputT, OutputT, None],
         data: InputT,
-        *,
-        resources: Any = None,
-        usage_limits: UsageLimits | None = None,
+        **options: Unpack[RunOptions],
     ) -> PipelineResult[OutputT, None]: ...
     @overload
     async def run(
@@ -59,8 +71,7 @@ class System:
         data: InputT,
         *,
         context: ContextT,
-        resources: Any = None,
-        usage_limits: UsageLimits | None = None,
+        **options: Unpack[RunOptions],
     ) -> PipelineResult[OutputT, ContextT]: ...
     async def run(
         self,
@@ -68,8 +79,7 @@ class System:
         data: Any,
         *,
         context: Any = None,
-        resources: Any = None,
-        usage_limits: UsageLimits | None = None,
+        **options: Unpack[RunOptions],
     ) -> Any:
         """Run a pipeline, or any step, to its end.
 
@@ -83,25 +93,23 @@ class System:
             data: the input of its first step.
             context: an attrs or dataclass instance, a pydantic model or a dict. It is copied, never changed; what
                 the run made of it is `result.context`.
-            resources: handed as it is to agents that declare `resources`.
-            usage_limits: what the run may spend. Once it has spent more, everything in it is cancelled.
+            **options: `resources`, `usage_limits`, `max_concurrency`, `keep_results`, as in `RunSettings`.
 
         Raises:
             UsageLimitExceededError: a limit, of the run or of a step in it, was breached. The result is in the error.
             InvalidPipelineError: the pipeline cannot run, for the reasons listed. Nothing has happened.
             ContextError: the context is of another type, or holds what cannot be isolated. Nothing has happened.
             SystemClosedError: the system's block has ended.
+            ValueError: an option has no meaning.
         """
-        return await self._prepare(pipeline, data, context, resources, usage_limits).run_here()
+        return await self._prepare(pipeline, data, context, options, inside=current_agent(self)).run_here()
 
     @overload
     async def start(
         self,
         pipeline: BaseStep[InputT, OutputT, None],
         data: InputT,
-        *,
-        resources: Any = None,
-        usage_limits: UsageLimits | None = None,
+        **options: Unpack[RunOptions],
     ) -> Run[OutputT, None]: ...
     @overload
     async def start(
@@ -110,8 +118,7 @@ class System:
         data: InputT,
         *,
         context: ContextT,
-        resources: Any = None,
-        usage_limits: UsageLimits | None = None,
+        **options: Unpack[RunOptions],
     ) -> Run[OutputT, ContextT]: ...
     async def start(
         self,
@@ -119,8 +126,7 @@ class System:
         data: Any,
         *,
         context: Any = None,
-        resources: Any = None,
-        usage_limits: UsageLimits | None = None,
+        **options: Unpack[RunOptions],
     ) -> Any:
         """Start a run and return at once with a handle of it. The run ends with the system at the latest.
 
@@ -128,9 +134,9 @@ class System:
 
         Args and errors are those of `run`.
         """
-        run = self._prepare(pipeline, data, context, resources, usage_limits)
+        run = self._prepare(pipeline, data, context, options, inside=None)
         await trio.lowlevel.checkpoint()
-        self._nursery.start_soon(run.execute, name=f"run {run.run_id}")
+        self._nursery.start_soon(run.run_apart, name=f"run {run.run_id}")
         return run
 
     def close(self) -> None:
@@ -138,30 +144,37 @@ class System:
         self._closed = True
 
     def _prepare(
-        self, pipeline: AnyStep, data: Any, context: Any, resources: Any, usage_limits: UsageLimits | None
+        self, pipeline: AnyStep, data: Any, context: Any, options: RunOptions, *, inside: LeafActor | None
     ) -> Run[Any, Any]:
-        if self._closed:
+        if self._closed and inside is None:
             raise SystemClosedError
         problems = (*pipeline.check(), *check_context(pipeline, context), *self._unknown_steps(pipeline))
         if problems:
             raise InvalidPipelineError(pipeline.name, problems)
         root = pipeline if isinstance(pipeline, Pipeline) else Pipeline(pipeline.name, (pipeline,))
-        environment = RunEnvironment(
-            self._ids.run_id(),
-            actors=self._actors,
-            clock=RunClock(),
-            random=self._random,
-            first_span_number=self._ids.first_span_number(),
-            resources=resources,
-            sink=self._storage,
-        )
+        settings = RunSettings(**options)
+        environment = self._environment(settings) if inside is None else inside.environment.inside(settings)
         return Run(
             root,
             data,
             branch=open_branch(context),
             environment=environment,
-            storage=self._storage,
-            limits=usage_limits,
+            storage=self._storage if inside is None else None,
+            inside=inside,
+        )
+
+    def _environment(self, settings: RunSettings) -> RunEnvironment:
+        return RunEnvironment(
+            self._ids.run_id(),
+            system=self,
+            actors=self._actors,
+            clock=RunClock(),
+            random=self._random,
+            span_numbers=count(self._ids.first_span_number()),
+            settings=settings,
+            sink=self._storage,
+            capture=self._capture,
+            cache=self._cache,
         )
 
     def _unknown_steps(self, pipeline: AnyStep) -> list[Problem]:
@@ -182,6 +195,8 @@ async def open_system(
     storage: StateBackend | None = None,
     actors: Mapping[type[AnyStep], ActorType] | None = None,
     random_seed: int | None = None,
+    cache: ResultCache | None = None,
+    redact: Redact | None = None,
 ) -> AsyncGenerator[System, None]:
     """Open a system for the length of an `async with` block, inside any trio program.
 
@@ -193,27 +208,29 @@ async def open_system(
             and closed at the end.
         actors: supervising actors for step classes of your own, or other ones for those of the library.
         random_seed: makes ids and jitter repeatable; `None` takes them from the operating system.
+        cache: what `CacheStep`s remember; `None` for a new one that ends with the system.
+        redact: what is hidden of the inputs and outputs that spans show: names of fields and keys (patterns as of
+            `fnmatch`, held against names in snake case), or a function of a name and its value that gives what is
+            shown. `None` hides what stands under names such as `password`, `token` and `api_key`.
 
     Raises:
         StorageError: the storage cannot be opened.
     """
     registry = DEFAULT_ACTORS.with_actors(actors or {})
     randomness = random.Random(random_seed)  # noqa: S311 - ids and jitter are no secrets
-    if storage is None:
-        async with _open(None, registry, randomness) as system:
-            yield system
-        return
-    async with open_storage(storage) as storage_actor, _open(storage_actor, registry, randomness) as system:
-        yield system
-
-
-@asynccontextmanager
-async def _open(
-    storage: StorageActor | None, registry: ActorRegistry, randomness: random.Random
-) -> AsyncGenerator[System, None]:
+    remembered = ResultCache() if cache is None else cache
+    capture = capture_with(redact)
     await trio.lowlevel.checkpoint()
-    async with open_inner_nursery() as nursery:
-        system = System(nursery, storage, registry, randomness)
+    async with AsyncExitStack() as stack:
+        storage_actor = None if storage is None else await stack.enter_async_context(open_storage(storage))
+        system = System(
+            await stack.enter_async_context(open_inner_nursery()),
+            storage=storage_actor,
+            actors=registry,
+            randomness=randomness,
+            cache=remembered,
+            capture=None if storage is None else capture,
+        )
         try:
             yield system
         finally:
@@ -225,9 +242,8 @@ def run_pipeline(
     pipeline: BaseStep[InputT, OutputT, None],
     data: InputT,
     *,
-    resources: Any = None,
-    usage_limits: UsageLimits | None = None,
     storage: StateBackend | None = None,
+    **options: Unpack[RunOptions],
 ) -> PipelineResult[OutputT, None]: ...
 @overload
 def run_pipeline(
@@ -235,18 +251,16 @@ def run_pipeline(
     data: InputT,
     *,
     context: ContextT,
-    resources: Any = None,
-    usage_limits: UsageLimits | None = None,
     storage: StateBackend | None = None,
+    **options: Unpack[RunOptions],
 ) -> PipelineResult[OutputT, ContextT]: ...
 def run_pipeline(
     pipeline: AnyStep,
     data: Any,
     *,
     context: Any = None,
-    resources: Any = None,
-    usage_limits: UsageLimits | None = None,
     storage: StateBackend | None = None,
+    **options: Unpack[RunOptions],
 ) -> Any:
     """Run a pipeline in a program that is not a trio program: opens a trio loop and a system just for it.
 
@@ -255,6 +269,6 @@ def run_pipeline(
 
     async def main() -> Any:
         async with open_system(storage=storage) as system:
-            return await system.run(pipeline, data, context=context, resources=resources, usage_limits=usage_limits)
+            return await system.run(pipeline, data, context=context, **options)
 
     return trio.run(main)

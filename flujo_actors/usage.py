@@ -55,7 +55,15 @@ class UsageMeter:
     Not a coroutine and never blocks: `charge` counts at once, so call it as soon as the money is spent.
     """
 
-    __slots__ = ("_completion_tokens", "_parent", "_prompt_tokens", "_watch", "exact_cost_usd", "total_tokens")
+    __slots__ = (
+        "_completion_tokens",
+        "_parent",
+        "_prompt_tokens",
+        "_watch",
+        "exact_cost_usd",
+        "on_charge",
+        "total_tokens",
+    )
 
     def __init__(self, parent: UsageMeter | None = None, watch: Callable[[Usage], None] | None = None) -> None:
         """Make a meter.
@@ -68,6 +76,8 @@ class UsageMeter:
         self._watch = watch
         self._prompt_tokens = 0
         self._completion_tokens = 0
+        self.on_charge: Callable[[Usage], None] | None = None
+        """Told each charge that is made to this very meter, once it is counted. It does not raise."""
         self.exact_cost_usd = _ZERO
         """US dollars charged so far. To be read; `charge` counts."""
         self.total_tokens = 0
@@ -116,6 +126,8 @@ class UsageMeter:
             if meter._watch is not None:
                 meter._watch(meter.total())
             meter = meter._parent
+        if self.on_charge is not None:
+            self.on_charge(amount)
 
 
 def as_cost(value: object) -> Decimal:

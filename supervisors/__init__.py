@@ -12,6 +12,8 @@ conditional   `ConditionalStep`
 parallel      `ParallelStep`
 router        `DynamicParallelRouterStep`
 mapping       `MapStep`
+caching       `CacheStep`
+streaming     what a streaming agent yields
 phases        what a leaf does around its agent
 asking        calling what a user gave a composite step
 fallback      what a step amounts to when its fallback has run
@@ -19,12 +21,16 @@ recording     spans and results of children
 children      spawning, retrying and recording children
 decisions     what to do about a failed child, as pure functions
 root          the supervisor of a whole run
+place         where a step stands in its run
+walking       looking at the actors alive, and cancelling some
+nesting       runs that an agent of another run starts
 environment   what all actors of a run share
 """
 
 from typing import Final
 
 from flujo_actors.steps import (
+    CacheStep,
     ConditionalStep,
     DynamicParallelRouterStep,
     LoopStep,
@@ -34,6 +40,7 @@ from flujo_actors.steps import (
     RefinementStep,
     Step,
 )
+from flujo_actors.supervisors.caching import CacheSupervisor
 from flujo_actors.supervisors.children import Children
 from flujo_actors.supervisors.conditional import ConditionalSupervisor
 from flujo_actors.supervisors.environment import RunEnvironment
@@ -41,12 +48,13 @@ from flujo_actors.supervisors.leaf import LeafActor
 from flujo_actors.supervisors.loop import LoopSupervisor
 from flujo_actors.supervisors.mapping import MapSupervisor
 from flujo_actors.supervisors.parallel import ParallelSupervisor
+from flujo_actors.supervisors.place import Place
 from flujo_actors.supervisors.refinement import RefinementSupervisor
 from flujo_actors.supervisors.registry import ActorRegistry, UnknownStepError
 from flujo_actors.supervisors.root import RootSupervisor
 from flujo_actors.supervisors.router import RouterSupervisor
 from flujo_actors.supervisors.sequence import SequenceSupervisor
-from flujo_actors.supervisors.step_actor import Place, StepActor
+from flujo_actors.supervisors.step_actor import StepActor
 from flujo_actors.supervisors.supervisor import Supervisor
 
 DEFAULT_ACTORS: Final = ActorRegistry(
@@ -59,6 +67,7 @@ DEFAULT_ACTORS: Final = ActorRegistry(
         ConditionalStep: ConditionalSupervisor,
         ParallelStep: ParallelSupervisor,
         DynamicParallelRouterStep: RouterSupervisor,
+        CacheStep: CacheSupervisor,
     }
 )
 """The actors of the steps that come with the library."""
@@ -66,6 +75,7 @@ DEFAULT_ACTORS: Final = ActorRegistry(
 __all__ = [
     "DEFAULT_ACTORS",
     "ActorRegistry",
+    "CacheSupervisor",
     "Children",
     "ConditionalSupervisor",
     "LeafActor",

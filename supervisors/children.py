@@ -11,7 +11,9 @@ has a cancel scope of its own. Why it is done: docs/explanation/cancellation.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -20,8 +22,8 @@ import trio
 
 from flujo_actors.context import ContextBranch, Origin
 from flujo_actors.errors import ContextError, MergeConflictError
-from flujo_actors.events import AttemptFailed, StepEnded, StepStarted
-from flujo_actors.failures import Failure, agent_failure, context_failure
+from flujo_actors.events import AttemptFailed, StepEnded, StepFellBack, StepRetried, StepStarted
+from flujo_actors.failures import Failure, after_attempts, agent_failure, context_failure
 from flujo_actors.mailbox import Mailbox
 from flujo_actors.messages import Cancelled, Completed, Failed, Report, Start
 from flujo_actors.results import StepResult
@@ -31,9 +33,13 @@ from flujo_actors.steps.pipeline import join_path
 from flujo_actors.supervisors.decisions import attempt_limit, retry_delay
 from flujo_actors.supervisors.environment import RunEnvironment
 from flujo_actors.supervisors.fallback import fallback_for, in_stead_of
+from flujo_actors.supervisors.place import Place
 from flujo_actors.supervisors.recording import Retries, span_of
-from flujo_actors.supervisors.step_actor import Place, StepActor
+from flujo_actors.supervisors.step_actor import StepActor
 from flujo_actors.usage import UsageMeter
+
+WRITTEN_SHOWN: Final = 50
+"""Paths of a context that a span names, of those at which its step wrote."""
 
 NO_ATTRIBUTES: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -103,8 +109,8 @@ class Children:
         self._retries: dict[str, Retries] = {}
         self._fallbacks: dict[str, tuple[StepActor[Any], Failed]] = {}
         self._concurrent = False
-        self.history: list[StepResult] = []
-        """The results of the settled children, in the order in which they settled."""
+        self.history: deque[StepResult] = deque(maxlen=environment.settings.keep_results)
+        """The results of the settled children that are kept, in the order in which they settled."""
         self.stopped: list[str] = []
         """The paths of the leaves that were cancelled with the supervisor."""
         self.cancel_reason: str | None = None
@@ -154,6 +160,7 @@ class Children:
         *,
         number: int | None = None,
         alone: bool = False,
+        shown: Any = None,
     ) -> StepActor[Any]:
         """Start a child. `next_settled` tells when it has ended, `settle` records that.
 
@@ -164,6 +171,7 @@ class Children:
             attributes: what its span says besides the usual.
             number: which of several rounds of the supervisor this is, from 1.
             alone: whether nothing but it, and who waits for it, runs in the nursery, so that they may share a scope.
+            shown: what spans show of its input, where that is known already (`show`).
 
         Returns:
             The actor of its first attempt.
@@ -179,11 +187,18 @@ class Children:
             inside = above.place.path if number is None else f"{above.place.path}[{number}]"
             path, parent_span_id = join_path(inside, name), above.place.span_id
         place = self._place(name, path, parent_span_id, step, self._meter, attributes=attributes)
+        if self._environment.capture is not None:
+            place.input = self.show(data) if shown is None else shown
         unlimited = step.timeout is None and step.retry.total_timeout is None
         limit = None if unlimited else attempt_limit(step.retry, step.timeout, elapsed=0.0)
         # A child whose time is limited may be followed by another attempt, so its scope has to be its own.
         scope = self._nursery.cancel_scope if alone and limit is None else None
         return self._start(step, place, Start(data, self._branch.fork(), 1, 0.0, limit), scope)
+
+    def show(self, value: Any) -> Any:
+        """What spans show of a value; `None` where they show none."""
+        capture = self._environment.capture
+        return None if capture is None else capture.show(value)
 
     async def next_settled(self) -> Settled:
         """Wait until a child has ended for good. Tries again, and falls back, as the child's policies say.
@@ -195,11 +210,19 @@ class Children:
             actor = self._actors[report.child]
             if type(report) is not Failed:
                 return self._settled(actor, report)
+            self._environment.publish(AttemptFailed, actor.place, actor.attempt, report.result.failure)
             report, delay = self._retry_delay(actor, report)
             if delay is not None:
                 self._retry(actor, report, delay)
-            elif not self._falls_back(actor, report):
+                continue
+            report = self._after_attempts(report)
+            if not self._falls_back(actor, report):
                 return self._settled(actor, report)
+
+    @property
+    def actors(self) -> Iterable[StepActor[Any]]:
+        """The latest actor of each child that has not settled; that of a fallback besides that of its step."""
+        return self._actors.values()
 
     @property
     def running_now(self) -> bool:
@@ -268,7 +291,7 @@ class Children:
             attributes,
         )
         if environment.watchers:
-            environment.publish(StepStarted(path, place.span_id, parent_span_id, step.kind))
+            environment.publish(StepStarted, place, parent_span_id, step.kind, attributes)
         return place
 
     def _start(self, step: AnyStep, place: Place, message: Start, scope: trio.CancelScope | None) -> StepActor[Any]:
@@ -280,7 +303,7 @@ class Children:
 
     def _retry_delay(self, actor: StepActor[Any], report: Failed) -> tuple[Failed, float | None]:
         """The report, and seconds until the next attempt, `None` for no further one."""
-        failure, attempts, policy = report.result.failure, actor.message.attempt, actor.step.retry
+        failure, attempts, policy = report.result.failure, actor.attempt, actor.step.retry
         if failure is None:
             return report, None
         environment = self._environment
@@ -292,20 +315,37 @@ class Children:
         # The actor may have been cancelled when it had just stopped, also by the user's `retry_if`.
         return report, None if actor.cancel_reason is not None else delay
 
+    def _after_attempts(self, report: Failed) -> Failed:
+        """The report of a last attempt, with what is to be known of those before."""
+        retries, failure = self._retries.get(report.child), report.result.failure
+        if failure is None or retries is None or not retries.failures:
+            return report
+        return Failed(report.child, attrs.evolve(report.result, failure=after_attempts(failure, retries.failures)))
+
     def _retry(self, failed: StepActor[Any], report: Failed, delay: float) -> None:
         environment, place, step, message = self._environment, failed.place, failed.step, failed.message
-        if environment.watchers and report.result.failure is not None:
-            environment.publish(AttemptFailed(place.path, place.span_id, message.attempt, report.result.failure, delay))
-        retries = self._retries.setdefault(place.span_id, Retries())
+        environment.publish(StepRetried, place, failed.attempt + 1, delay, report.result.failure)
+        retries = self._retries_of(place)
         retries.add(failed, report, environment.clock)
         retries.next_starts_at = environment.clock.now() + delay
         limit = attempt_limit(step.retry, step.timeout, elapsed=retries.next_starts_at - place.started_at)
-        self._start(
-            step,
-            place,
-            Start(message.data, self._branch.fork(), message.attempt + 1, delay, limit, report.result.attempts),
-            self._scope_like(failed),
+        message.branch.release()
+        again = Start(
+            message.data,
+            self._branch.fork(),
+            failed.attempt + 1,
+            delay,
+            limit,
+            tried=report.result.attempts,
+            feedback=retries.feedback,
         )
+        self._start(step, place, again, self._scope_like(failed))
+
+    def _retries_of(self, place: Place) -> Retries:
+        retries = self._retries.get(place.span_id)
+        if retries is None:
+            retries = self._retries[place.span_id] = Retries(deque(maxlen=self._environment.settings.keep_results))
+        return retries
 
     def _falls_back(self, actor: StepActor[Any], report: Failed) -> bool:
         """Start the fallback of a step that has failed for good, if it has one to start, and say so."""
@@ -319,18 +359,14 @@ class Children:
 
     def _fall_back(self, fallback: AnyStep, failed: StepActor[Any], report: Failed) -> None:
         """Start the fallback in a span inside the step's."""
-        above = failed.place
+        above, name = failed.place, failed.step.fallback_name
+        path = join_path(above.path, name)
         failed.message.branch.release()
-        place = self._place(
-            failed.step.fallback_name,
-            join_path(above.path, failed.step.fallback_name),
-            above.span_id,
-            fallback,
-            above.meter,
-            attributes=NO_ATTRIBUTES,
-        )
+        self._environment.publish(StepFellBack, above, path, report.result.failure)
+        place = self._place(name, path, above.span_id, fallback, above.meter, attributes=NO_ATTRIBUTES)
+        place.input = above.input
         self._fallbacks[place.span_id] = (failed, report)
-        retries = self._retries.setdefault(above.span_id, Retries())
+        retries = self._retries_of(above)
         retries.add(failed, report, self._environment.clock)
         retries.fell_back = True
         limit = attempt_limit(fallback.retry, fallback.timeout, elapsed=0.0)
@@ -344,11 +380,13 @@ class Children:
     def _settled(self, actor: StepActor[Any], report: Report) -> Settled:
         """The child that has ended; for a fallback, the step that it stood in for."""
         writer = actor
+        if self._environment.capture is not None and type(report) is Completed:
+            _note_written(actor)
         while self._fallbacks and report.child in self._fallbacks:
             primary, failed = self._fallbacks.pop(report.child)
             result = self._conclude_unhurried(actor, report)
             combined = in_stead_of(primary.place, failed, actor.place, report, result)
-            self._retries[failed.child].history += (result,)
+            self._retries[failed.child].history.append(result)
             actor, report = primary, combined
         return Settled(actor, report, writer)
 
@@ -364,7 +402,7 @@ class Children:
         try:
             self._branch.adopt(writer.message.branch, self.origin(settled))
         except (ContextError, MergeConflictError) as error:
-            failure = context_failure(error, step=actor.place.path, attempt=actor.message.attempt)
+            failure = context_failure(error, step=actor.place.path, attempt=actor.attempt)
             return Failed(report.child, _failed_with(report.result, failure))
         return report
 
@@ -378,7 +416,7 @@ class Children:
             writer.place.path,
             attributes.get("iteration"),
             attributes.get("branch"),
-            writer.message.attempt,
+            writer.attempt,
         )
 
     def _conclude(self, actor: StepActor[Any], report: Report) -> tuple[StepResult, Span]:
@@ -387,12 +425,14 @@ class Children:
         if retries is not None:
             if not retries.fell_back:
                 retries.add(actor, report, environment.clock)
-            result = attrs.evolve(result, step_history=retries.history)
-        span = span_of(actor.step.kind, actor.place, report, retries, environment.clock)
+            result = attrs.evolve(result, step_history=tuple(retries.history))
+        span = span_of(actor.step.kind, actor.place, report, retries, environment)
         del self._actors[report.child]
+        if type(report) is not Completed:
+            actor.message.branch.release()
         environment.spans.append(span)
         if environment.watchers:
-            environment.publish(StepEnded(actor.place.path, span.span_id, span.status, result))
+            environment.publish(StepEnded, actor.place, span.status, result)
         return result, span
 
     def _conclude_unhurried(self, actor: StepActor[Any], report: Report) -> StepResult:
@@ -413,6 +453,13 @@ class Children:
             except trio.Cancelled:
                 sink.record_reserved(run_id, span)
                 raise
+
+
+def _note_written(actor: StepActor[Any]) -> None:
+    """Note where an agent wrote into its context. A composite's writes are its children's."""
+    if not actor.step.children and actor.message.branch.is_touched:
+        with suppress(ContextError):  # it will be the step's failure in a moment
+            actor.place.written = actor.message.branch.written(WRITTEN_SHOWN)
 
 
 def _because_of(report: Failed, error: Exception) -> Failed:

@@ -79,12 +79,12 @@ class ConditionalSupervisor(Supervisor[ConditionalStep[Any, Any, Any]]):
 
     def _branch_failed(self, cause: Failure) -> StepResult:
         feedback = f"Failure in branch '{self._chosen.text}': {cause.feedback}"
-        failure = wrapped_failure(cause, feedback, step=self.place.path, attempt=self.message.attempt)
+        failure = wrapped_failure(cause, feedback, step=self.place.path, attempt=self.attempt)
         return self.failed(failure, metadata=self._metadata())
 
     def _no_branch(self) -> Failure:
         feedback = f"No branch found for key '{self._chosen.text}' and no default branch provided"
-        return Failure(FailureDomain.CONDITION, feedback, feedback, step=self.place.path, attempt=self.message.attempt)
+        return Failure(FailureDomain.CONDITION, feedback, feedback, step=self.place.path, attempt=self.attempt)
 
     def _metadata(self) -> dict[str, Any]:
         return {"executed_branch_key": self._chosen.key}

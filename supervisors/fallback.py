@@ -8,7 +8,7 @@ from flujo_actors.failures import Failure, FailureDomain
 from flujo_actors.messages import Completed, Failed, Report
 from flujo_actors.results import StepResult
 from flujo_actors.steps import AnyStep
-from flujo_actors.supervisors.step_actor import Place
+from flujo_actors.supervisors.place import Place
 
 NEVER_REPLACED = frozenset({FailureDomain.CANCELLED, FailureDomain.USAGE_LIMIT})
 """Failures after which no fallback runs: somebody wanted the step to stop."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import trio
 
+from flujo_actors.events import ChunkProduced, UsageCharged
 from flujo_actors.failures import Failure, agent_failure, context_failure
 from flujo_actors.nurseries import split_cancelled
 from flujo_actors.results import StepResult
@@ -14,8 +15,11 @@ from flujo_actors.steps import Step
 from flujo_actors.steps.agents import AgentCall
 from flujo_actors.supervisors.asking import is_awaitable
 from flujo_actors.supervisors.fields import update_fields
+from flujo_actors.supervisors.nesting import CURRENT_AGENT
 from flujo_actors.supervisors.phases import Describe, Phase, Phases
 from flujo_actors.supervisors.step_actor import StepActor
+from flujo_actors.supervisors.streaming import gather_chunks
+from flujo_actors.usage import Usage
 
 LeafStep = Step[Any, Any, Any]
 
@@ -25,8 +29,11 @@ class LeafActor(StepActor[LeafStep]):
 
     __slots__ = ()
 
+    takes_turns = True
+
     async def perform(self, data: Any) -> StepResult:
         """Call the agent on the input, with the phases around it where the step has any."""
+        CURRENT_AGENT.set(self)
         step = self.step
         if not step.is_plain:
             return await self._perform_phases(data)
@@ -35,7 +42,7 @@ class LeafActor(StepActor[LeafStep]):
             returned: Any = call.function(data, **self._injections(call)) if call.injected else call.function(data)
             output: Any = await returned if call.always_async or is_awaitable(returned) else returned
             if output is not data:
-                self.environment.charge_for(output, self.place.meter)
+                self.environment.charge_for(output, self.place.meter, self._tell_charge)
         except Exception as error:  # noqa: BLE001 - whatever user code raises is data from here on
             return self.failed(await self._raised(error, self._agent_failure))
         except BaseExceptionGroup as group:
@@ -44,8 +51,8 @@ class LeafActor(StepActor[LeafStep]):
 
     async def _perform_phases(self, data: Any) -> StepResult:
         step = self.step
-        place, attempt = self.place, self.message.attempt
-        phases = Phases(step, self._call, path=place.path, attempt=attempt)
+        place, attempt = self.place, self.attempt
+        phases = Phases(step, self._call, path=place.path, attempt=attempt, feedback=self.message.feedback)
         output, failure = await phases.run(data)
         if failure is not None:
             return self.failed(failure, output=output)
@@ -61,16 +68,27 @@ class LeafActor(StepActor[LeafStep]):
         """
         try:
             returned: Any = call.function(value, **self._injections(call)) if call.injected else call.function(value)
-            output: Any = await returned if call.always_async or is_awaitable(returned) else returned
+            output = await self._output_of(call, returned)
             if describe is not None:
                 self.environment.has_counted(output)
             elif output is not value:
-                self.environment.charge_for(output, self.place.meter)
+                self.environment.charge_for(output, self.place.meter, self._tell_charge)
         except Exception as error:  # noqa: BLE001 - whatever user code raises is data from here on
             return Phase(None, await self._raised(error, describe or self._agent_failure))
         except BaseExceptionGroup as group:
             raise self._cancelled_part(group) from None
         return Phase(output)
+
+    async def _output_of(self, call: AgentCall, returned: Any) -> Any:
+        if call.streams:
+            return await gather_chunks(returned, self.step.stream_output, self._tell_chunk)
+        return await returned if is_awaitable(returned) else returned
+
+    def _tell_chunk(self, number: int, chunk: Any) -> None:
+        self.environment.publish(ChunkProduced, self.place, self.attempt, number, chunk)
+
+    def _tell_charge(self, amount: Usage) -> None:
+        self.environment.publish(UsageCharged, self.place, amount, self.place.meter.total())
 
     async def _raised(self, error: Exception, describe: Callable[[Exception], Failure]) -> Failure:
         """What an exception of user code is; raised while being cancelled, in a `finally` perhaps, only a cause."""
@@ -83,9 +101,12 @@ class LeafActor(StepActor[LeafStep]):
         if "context" in declared:
             injections["context"] = self.branch.context
         if "usage" in declared:
+            self.place.meter.on_charge = self._tell_charge
             injections["usage"] = self.place.meter
         if "resources" in declared:
             injections["resources"] = self.environment.resources
+        if "feedback" in declared:
+            injections["feedback"] = self.message.feedback
         return injections
 
     def _update_context(self, output: Any) -> Failure | None:
@@ -93,11 +114,11 @@ class LeafActor(StepActor[LeafStep]):
         try:
             update_fields(self.branch.context, output)
         except (TypeError, ValueError) as error:
-            return context_failure(error, step=self.place.path, attempt=self.message.attempt)
+            return context_failure(error, step=self.place.path, attempt=self.attempt)
         return None
 
     def _agent_failure(self, error: BaseException) -> Failure:
-        return agent_failure(error, step=self.place.path, attempt=self.message.attempt)
+        return agent_failure(error, step=self.place.path, attempt=self.attempt)
 
     def _cancelled_part(self, group: BaseExceptionGroup[BaseException]) -> BaseException:
         """What of a group has to go on, from an agent with a nursery of its own; the rest becomes a cause."""

@@ -28,7 +28,7 @@ class LoopSupervisor(RoundsSupervisor[LoopStep[Any, Any, Any]]):
             return self.ended("initial_input_mapper_error", failure=first.failure)
         data, output = first.value, None
         for number in range(1, step.max_loops + 1):
-            self.rounds = number
+            self.begin_round(number)
             result = await children.run(step.body.name, step.body, data, {"iteration": number}, number=number)
             if result.failure is not None:
                 return self.round_failed(result.failure)
@@ -73,6 +73,6 @@ class LoopSupervisor(RoundsSupervisor[LoopStep[Any, Any, Any]]):
             message="the exit condition never held",
             feedback=REACHED_MAX_LOOPS,
             step=self.place.path,
-            attempt=self.message.attempt,
+            attempt=self.attempt,
         )
         return self.ended(exit_reason, output=mapped.value, failure=failure)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeGuard
 
+from flujo_actors.context import ContextBranch, Origin
 from flujo_actors.failures import Failure, FailureDomain, wrapped_failure
 from flujo_actors.messages import Completed
 from flujo_actors.results import StepResult
 from flujo_actors.steps.mapping import MapStep
 from flujo_actors.supervisors.asking import Answer
-from flujo_actors.supervisors.children import Children, Settled
+from flujo_actors.supervisors.children import Children
 from flujo_actors.supervisors.fields import get
 from flujo_actors.supervisors.supervisor import Supervisor
 
@@ -18,13 +19,16 @@ from flujo_actors.supervisors.supervisor import Supervisor
 class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
     """Runs the body for one item after another, or for several at once. Items are taken as they are needed."""
 
-    __slots__ = ("_outputs", "_settled")
+    __slots__ = ("_outputs", "_written")
+
+    keeps_failed_writes = False
 
     def start(self) -> None:
         """No item has ended yet."""
         super().start()
         self._outputs: dict[int, Any] = {}
-        self._settled: dict[int, Settled] = {}
+        self._written: dict[int, tuple[str, ContextBranch, Origin | None]] = {}
+        """What items that ran side by side wrote, if they wrote anything."""
 
     async def supervise(self, children: Children, data: Any) -> StepResult:
         """Find the items, and run the body for each."""
@@ -67,9 +71,11 @@ class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
             settled = await children.next_settled()
             number = settled.actor.place.attributes["item"]
             running -= 1
-            self._settled[number] = settled
             first_failure = self._note(number, await children.settle(settled)) or first_failure
-        return self._ended(self._merged(children) or first_failure)
+            branch = settled.writer.message.branch
+            if type(settled.report) is Completed and branch.is_touched:
+                self._written[number] = (f"item {number}", branch, children.origin(settled))
+        return self._ended(self._merged() or first_failure)
 
     async def _items(self, data: Any) -> Answer:
         """An iterator over the items."""
@@ -107,22 +113,14 @@ class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
         if self.step.on_item_failure == "ignore" and result.failure.domain is not FailureDomain.CANCELLED:
             return None
         feedback = f"Item {number} failed: {result.failure.feedback}"
-        return wrapped_failure(result.failure, feedback, step=self.place.path, attempt=self.message.attempt)
+        return wrapped_failure(result.failure, feedback, step=self.place.path, attempt=self.attempt)
 
-    def _merged(self, children: Children) -> Failure | None:
+    def _merged(self) -> Failure | None:
         """Merge what the items that succeeded wrote, in their order."""
-        succeeded = [
-            (number, settled) for number, settled in sorted(self._settled.items()) if type(settled.report) is Completed
-        ]
-        return self.merge(
-            [
-                (f"item {number}", settled.writer.message.branch, children.origin(settled))
-                for number, settled in succeeded
-            ]
-        )
+        return self.merge([self._written[number] for number in sorted(self._written)])
 
     def _failure(self, feedback: str) -> Failure:
-        return Failure(FailureDomain.MAPPER, feedback, feedback, step=self.place.path, attempt=self.message.attempt)
+        return Failure(FailureDomain.MAPPER, feedback, feedback, step=self.place.path, attempt=self.attempt)
 
     def _ended(self, failure: Failure | None) -> StepResult:
         outputs = [self._outputs[number] for number in sorted(self._outputs)]

@@ -59,9 +59,10 @@ class ParallelSupervisor(Supervisor[ParallelStep[Any, Any, Any]]):
         return in_order if len(in_order) == len(ended) else ended
 
     def _start(self, children: Children, waiting: deque[tuple[str, AnyStep]], count: int, data: Any) -> None:
+        shown = children.show(data)
         for _ in range(min(count, len(waiting))):
             name, step = waiting.popleft()
-            children.spawn(name, step, data, {"branch": name})
+            children.spawn(name, step, data, {"branch": name}, shown=shown)
 
     def _cancels_siblings(self) -> bool:
         return self.step.on_branch_failure is BranchFailureStrategy.CANCEL
@@ -91,13 +92,14 @@ class ParallelSupervisor(Supervisor[ParallelStep[Any, Any, Any]]):
         try:
             self._fill_in(succeeded, reported_before)
         except (ContextError, TypeError, ValueError) as error:
-            return context_failure(error, step=place.path, attempt=self.message.attempt)
+            return context_failure(error, step=place.path, attempt=self.attempt)
         return None
 
     def _reported(self) -> Mapping[str, Any]:
         """What the context holds of branches' results, perhaps from an earlier run of a step like this."""
-        context = self.branch.snapshot()
-        held = get(context, BRANCH_RESULTS) if has_place(context, BRANCH_RESULTS) else None
+        fork = self.branch.fork()
+        held = get(fork.context, BRANCH_RESULTS) if has_place(fork.context, BRANCH_RESULTS) else None
+        fork.release()
         return held if isinstance(held, Mapping) else {}
 
     def _fill_in(self, succeeded: list[str], before: Mapping[str, Any]) -> None:
@@ -150,7 +152,7 @@ class ParallelSupervisor(Supervisor[ParallelStep[Any, Any, Any]]):
             feedback = f"Parallel step failed: {count} of {total} branches failed. Failures: {'; '.join(texts)}"
         # What was cancelled because of another is not the reason.
         ordered = sorted(failures.values(), key=lambda failure: failure.domain is FailureDomain.CANCELLED)
-        failure = wrapped_failure(ordered[0], feedback, step=self.place.path, attempt=self.message.attempt)
+        failure = wrapped_failure(ordered[0], feedback, step=self.place.path, attempt=self.attempt)
         return attrs.evolve(failure, others=tuple(ordered[1:]))
 
 

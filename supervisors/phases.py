@@ -4,6 +4,9 @@ Each phase gives a `Phase`: what it made of the value, or how it failed. A failu
 output. How things are called, and what their exceptions become, is the leaf's business.
 """
 
+# The user's values pass through here, and their types are unknown on purpose.
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
@@ -44,9 +47,9 @@ class Call(Protocol):
 class Phases:
     """One attempt of a leaf that is more than its agent."""
 
-    __slots__ = ("_attempt", "_call", "_path", "_step")
+    __slots__ = ("_attempt", "_call", "_feedback", "_path", "_step")
 
-    def __init__(self, step: Step[Any, Any, Any], call: Call, *, path: str, attempt: int) -> None:
+    def __init__(self, step: Step[Any, Any, Any], call: Call, *, path: str, attempt: int, feedback: str | None) -> None:
         """Prepare the phases.
 
         Args:
@@ -54,11 +57,13 @@ class Phases:
             call: how to call agents and helpers.
             path: the step's path, for failures.
             attempt: the number of the attempt, for failures.
+            feedback: what a plugin said of the attempt before, if one did.
         """
         self._step = step
         self._call = call
         self._path = path
         self._attempt = attempt
+        self._feedback = feedback
 
     async def run(self, data: Any) -> Phase:
         """All phases, up to the first that fails."""
@@ -66,7 +71,7 @@ class Phases:
         prompt = await self._process("prompt", step.prompt_processors, data)
         if prompt.failure is not None:
             return Phase(None, prompt.failure)
-        produced = await self._produce(step.call, prompt.value)
+        produced = await self._produce(step.call, with_feedback(prompt.value, self._feedback, step.call))
         if produced.failure is not None:
             return Phase(None, produced.failure)
         approved = await self._ask_plugins(prompt.value, produced.value)
@@ -151,6 +156,19 @@ class Phases:
             return phase_failure(domain, feedback, problem, phase=phase, step=self._path, attempt=self._attempt)
 
         return describe
+
+
+def with_feedback(prompt: Any, feedback: str | None, agent: AgentCall) -> Any:
+    """The prompt for an agent that is asked once more because a plugin refused what it gave.
+
+    An agent that declares `feedback` gets it there. Any other finds it in its prompt, where that is a text (on a line
+    of its own, at the end) or a dict (under `feedback`); what it cannot be put into stays as it is.
+    """
+    if feedback is None or "feedback" in agent.injected:
+        return prompt
+    if isinstance(prompt, str):
+        return f"{prompt}\n{feedback}"
+    return {**prompt, "feedback": feedback} if isinstance(prompt, dict) else prompt
 
 
 def _is_same(agent: object, other: object) -> bool:

@@ -25,7 +25,7 @@ class RefinementSupervisor(RoundsSupervisor[RefinementStep[Any, Any, Any]]):
         step = self.step
         request, check = Answer({"original_input": data, "feedback": None}), None
         for number in range(1, step.max_refinements + 1):
-            self.rounds = number
+            self.begin_round(number)
             result = await children.run(ROUND, step.round, request.value, {"iteration": number}, number=number)
             if result.failure is not None:
                 return self.round_failed(result.failure)
@@ -55,4 +55,4 @@ class RefinementSupervisor(RoundsSupervisor[RefinementStep[Any, Any, Any]]):
         return attrs.evolve(self._failure(wrong, wrong), domain=FailureDomain.AGENT)
 
     def _failure(self, message: str, feedback: str) -> Failure:
-        return Failure(FailureDomain.CONDITION, message, feedback, step=self.place.path, attempt=self.message.attempt)
+        return Failure(FailureDomain.CONDITION, message, feedback, step=self.place.path, attempt=self.attempt)

@@ -1,38 +1,69 @@
-"""The supervisor above all others: runs a pipeline's own actor, in the task of whoever called `run`."""
+"""The supervisor above all others of a run: runs the pipeline's own actor, in the task of whoever called `run`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import attrs
 
 from flujo_actors.context import ContextBranch
-from flujo_actors.failures import usage_limit_failure
-from flujo_actors.limits import UsageLimits
+from flujo_actors.failures import Failure, usage_limit_failure
 from flujo_actors.mailbox import Mailbox
 from flujo_actors.messages import Failed, Report
 from flujo_actors.nurseries import open_inner_nursery
 from flujo_actors.results import StepResult
+from flujo_actors.snapshots import ActorSnapshot
 from flujo_actors.steps import AnyStep
+from flujo_actors.steps.pipeline import distinct_names, join_path
 from flujo_actors.supervisors.children import Children
 from flujo_actors.supervisors.environment import RunEnvironment
+from flujo_actors.supervisors.leaf import LeafActor
+from flujo_actors.supervisors.place import Place
+from flujo_actors.supervisors.recording import span_of
+from flujo_actors.supervisors.step_actor import StepActor
+from flujo_actors.supervisors.walking import cancel_part, snapshot_of
 from flujo_actors.usage import UsageMeter
 
 
 class RootSupervisor:
-    """Has one child, the actor of the whole pipeline, and applies the pipeline's own retry and timeout to it."""
+    """Has one child, the actor of the whole pipeline, and applies the pipeline's own retry and timeout to it.
 
-    __slots__ = ("_branch", "_cancel_reason", "_children", "_environment", "_reports", "meter")
+    Of a run that an agent of another run has started, it hangs the child below that agent: in the trace, in paths, in
+    what is spent, and in what is cancelled together.
+    """
 
-    def __init__(self, environment: RunEnvironment, branch: ContextBranch, limits: UsageLimits | None) -> None:
+    __slots__ = (
+        "_branch",
+        "_cancel_reason",
+        "_children",
+        "_environment",
+        "_inside",
+        "_name",
+        "_reports",
+        "meter",
+        "step_name",
+    )
+
+    def __init__(
+        self, environment: RunEnvironment, branch: ContextBranch, step: AnyStep, inside: LeafActor | None
+    ) -> None:
         self._environment = environment
         self._branch = branch
+        self._inside = inside
+        self.step_name = step.name
+        """What the pipeline is called; several runs of one agent may have it in common."""
+        self._name = "" if inside is None else _name_inside(inside, step)
         self._reports: Mailbox[Report] = Mailbox("root", 1)
         self._children: Children | None = None
         self._cancel_reason: str | None = None
         environment.on_breach = self.cancel
-        self.meter = UsageMeter(None, None if limits is None else environment.watch(limits))
+        limits = environment.settings.usage_limits
+        above = None if inside is None else inside.place.meter
+        self.meter = UsageMeter(above, None if limits is None else environment.watch(limits))
         """Counts what the whole run spends."""
+        if inside is not None:
+            inside.runs += (self,)
 
     async def run(self, step: AnyStep, data: Any) -> StepResult:
         """Run the pipeline to its end.
@@ -47,10 +78,10 @@ class RootSupervisor:
                     environment=self._environment,
                     meter=self.meter,
                     reports=self._reports,
-                    supervisor=None,
+                    supervisor=self._inside,
                     keeps_failed_writes=True,
                 )
-                self._children.spawn("", step, data)
+                self._children.spawn(self._name, step, data)
                 if self._cancel_reason is not None:
                     self._children.cancel_all(self._cancel_reason)
                 settled = await self._children.next_settled()
@@ -58,12 +89,51 @@ class RootSupervisor:
         finally:
             if self._children is not None:
                 self._children.settle_abandoned()
+            if self._inside is not None:
+                self._inside.environment.spans.extend(self._environment.spans)
+
+    def refuse(self, step: AnyStep, failure: Failure) -> StepResult:
+        """The result of a run that cannot begin; its span says so too."""
+        environment, inside = self._environment, self._inside
+        above, parent_span_id = ("", None) if inside is None else (inside.place.path, inside.place.span_id)
+        path, span_id, now = join_path(above, self._name), environment.next_span_id(), environment.clock.now()
+        place = Place(self._name, path, span_id, parent_span_id, now, self.meter, self._reports, inside, {})
+        result = StepResult(step.name, success=False, attempts=0, feedback=failure.feedback, failure=failure)
+        span = span_of(step.kind, place, Failed(span_id, result), None, environment)
+        environment.spans.append(span)
+        if environment.sink is not None:
+            environment.sink.record_reserved(environment.run_id, span)
+        return result
 
     def cancel(self, reason: str) -> None:
         """Cancel the run, begun or not. It ends with a result that says so."""
         self._cancel_reason = self._cancel_reason or reason
         if self._children is not None:
             self._children.cancel_all(reason)
+
+    def cancel_part(self, path_or_span_id: str, reason: str) -> bool:
+        """Cancel the part of the run that a path or span id names. Says whether anything was running there."""
+        return cancel_part(self.actors, path_or_span_id, reason)
+
+    def snapshot(self) -> ActorSnapshot | None:
+        """The actors as they are now; `None` when the run has not begun, or has ended."""
+        now = self._environment.clock.now()
+        return next((snapshot_of(actor, now) for actor in self.actors), None)
+
+    @property
+    def actors(self) -> Iterable[StepActor[Any]]:
+        """The pipeline's actor, and its fallback's, while they are alive."""
+        return () if self._children is None else self._children.actors
+
+    @property
+    def history(self) -> Iterable[StepResult]:
+        """The pipeline's result, once it has ended."""
+        return () if self._children is None else self._children.history
+
+    @property
+    def stopped(self) -> Sequence[str]:
+        """The paths of the leaves that were cancelled with the run."""
+        return () if self._children is None else self._children.stopped
 
     def _judged(self, report: Report) -> Report:
         """The report; when a usage limit was breached that is what the run failed of, whatever else became of it."""
@@ -78,3 +148,10 @@ class RootSupervisor:
     def branch(self) -> ContextBranch:
         """The context as the run has left it so far."""
         return self._branch
+
+
+def _name_inside(agent: LeafActor, step: AnyStep) -> str:
+    """What tells a run from the others that the same agent has started, and from the agent's fallback."""
+    before = [run.step_name for run in agent.runs]
+    *_, name = distinct_names((agent.step.fallback_name, *before, step.name))
+    return name

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import attrs
 
+from flujo_actors.events import IterationStarted
 from flujo_actors.failures import Failure, wrapped_failure
 from flujo_actors.results import StepResult
 from flujo_actors.supervisors.step_actor import StepT
@@ -30,6 +31,11 @@ class RoundsSupervisor(Supervisor[StepT]):
         super().start()
         self.rounds = 0
 
+    def begin_round(self, number: int) -> None:
+        """Count a round, and tell that it begins."""
+        self.rounds = number
+        self.environment.publish(IterationStarted, self.place, number)
+
     def interrupted(self) -> StepResult:
         """The rounds that had begun are told of an interrupted attempt too."""
         return self._counted(super().interrupted())
@@ -42,7 +48,7 @@ class RoundsSupervisor(Supervisor[StepT]):
     def round_failed(self, cause: Failure) -> StepResult:
         """The result when a round has failed, which ends them all."""
         feedback = f"Loop body failed: {cause.feedback}"
-        failure = wrapped_failure(cause, feedback, step=self.place.path, attempt=self.message.attempt)
+        failure = wrapped_failure(cause, feedback, step=self.place.path, attempt=self.attempt)
         return self.ended("body_step_error", failure=failure)
 
     def ended(self, exit_reason: str, *, output: Any = None, failure: Failure | None = None) -> StepResult:

@@ -52,8 +52,8 @@ class RouterSupervisor(Supervisor[DynamicParallelRouterStep[Any, Any, Any]]):
 
     def _router_failed(self, cause: Failure) -> StepResult:
         feedback = f"Router agent failed: {cause.feedback}"
-        return self.failed(wrapped_failure(cause, feedback, step=self.place.path, attempt=self.message.attempt))
+        return self.failed(wrapped_failure(cause, feedback, step=self.place.path, attempt=self.attempt))
 
     def _no_list(self, given: object) -> Failure:
         feedback = f"Router agent must return a list of branch names, got {type(given).__name__}"
-        return Failure(FailureDomain.AGENT, feedback, feedback, step=self.place.path, attempt=self.message.attempt)
+        return Failure(FailureDomain.AGENT, feedback, feedback, step=self.place.path, attempt=self.attempt)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
-from typing import Any, Generic, TypedDict, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-import attrs
 import trio
 
 from flujo_actors.actor import Actor
@@ -17,43 +16,15 @@ from flujo_actors.messages import Cancelled, Completed, Failed, Report, Start
 from flujo_actors.results import StepResult
 from flujo_actors.steps import AnyStep
 from flujo_actors.supervisors.environment import RunEnvironment
-from flujo_actors.usage import UsageMeter
+from flujo_actors.supervisors.place import Place
+
+if TYPE_CHECKING:
+    from flujo_actors.supervisors.root import RootSupervisor
 
 StepT = TypeVar("StepT", bound=AnyStep)
 
 MAILBOX_CAPACITY = 16
 """Messages that wait at a step's actor before others wait to send it more; the reports of children come on top."""
-
-
-@attrs.define(eq=False)
-class Place:
-    """Where a child stands in the run: the same for all its attempts, and not changed by them."""
-
-    name: str
-    """Its name among its siblings."""
-    path: str
-    """Below the root; empty for the root."""
-    span_id: str
-    """Its span, which is also what its messages are signed with."""
-    parent_span_id: str | None
-    """The span it is part of: the supervisor's, or for a fallback that of the step it stands in for."""
-    started_at: float
-    """When the first attempt was spawned, on trio's clock."""
-    meter: UsageMeter
-    """Counts what all attempts together spend."""
-    reports: Mailbox[Any]
-    """Where the report goes."""
-    supervisor: StepActor[Any] | None
-    """The actor above, `None` for the root."""
-    attributes: Mapping[str, Any]
-    """What its span says besides the usual, its iteration or branch for instance."""
-
-
-class _Where(TypedDict):
-    step: str
-    attempt: int
-    running: tuple[str, ...]
-    cause: Failure | None
 
 
 class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
@@ -63,12 +34,14 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
     cancelled (by its timeout, by `cancel`, or with a scope around it); or the runtime has a bug, which propagates.
     """
 
-    __slots__ = ("branch", "cause", "environment", "message", "place", "result", "step")
+    __slots__ = ("attempt", "branch", "cause", "environment", "has_begun", "message", "place", "result", "runs", "step")
 
+    takes_turns: ClassVar[bool] = False
+    """Whether it counts among the agents that are at work, of which a run may limit the number."""
     message: Start
-    """What the attempt was started with; there once the actor has begun. Its delay is 0 once it was waited out."""
+    """What the attempt was started with; there once the actor's task runs."""
     branch: ContextBranch
-    """The attempt's own branch of the context; there once the actor has begun."""
+    """The attempt's own branch of the context; there once the actor's task runs."""
 
     def __init__(
         self,
@@ -80,12 +53,18 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
     ) -> None:
         """Make the actor of one attempt, its one `Start` in its mailbox."""
         super().__init__(place.path, Mailbox(place.path, MAILBOX_CAPACITY, start), surrounding_scope)
+        self.attempt = start.attempt
+        """Which attempt it is, from 1."""
+        self.has_begun = False
+        """Whether the attempt itself has begun: its back-off is over, and it has had its turn."""
         self.step = step
         self.place = place
         self.environment = environment
         self.result: StepResult | None = None
         self.cause: Failure | None = None
         """What user code raised while it was being stopped."""
+        self.runs: tuple[RootSupervisor, ...] = ()
+        """The runs that its code has started inside this one."""
 
     @abc.abstractmethod
     async def perform(self, data: Any) -> StepResult:
@@ -102,11 +81,22 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
         self.branch = message.branch
 
     async def work(self) -> None:
-        """Wait out the back-off, set the deadline, perform."""
-        message = self.message
+        """Wait out the back-off, and for a turn where agents take turns; then perform."""
+        message, slots = self.message, self.environment.slots
         if message.delay:
             await trio.sleep(message.delay)
-            self.message = attrs.evolve(message, delay=0.0)
+        if slots is not None and self.takes_turns:
+            async with slots:
+                await self._begin(message)
+        elif message.limit is not None:
+            await self._begin(message)
+        else:  # as `_begin` does, but this is done for every step
+            self.has_begun = True
+            self.result = await self.perform(message.data)
+
+    async def _begin(self, message: Start) -> None:
+        """Perform. The attempt's time runs from here on."""
+        self.has_begun = True
         if message.limit is not None:
             self.cancel_scope.deadline = self.environment.clock.now() + message.limit.seconds
         self.result = await self.perform(message.data)
@@ -118,43 +108,52 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
 
     def completed(self, output: Any, *, metadata: Mapping[str, Any] | None = None) -> StepResult:
         """The result of a success."""
+        return self._result(None, output, self.attempt, metadata)
+
+    def failed(self, failure: Failure, *, output: Any = None, metadata: Mapping[str, Any] | None = None) -> StepResult:
+        """The result of a failure; `output` is what is kept of one."""
+        return self._result(failure, output, self.attempt, metadata)
+
+    def interrupted(self) -> StepResult:
+        """The result of an attempt that was stopped before it had one."""
+        return self._result(self._interruption(), None, self.attempts, None)
+
+    def _result(
+        self, failure: Failure | None, output: Any, attempts: int, metadata: Mapping[str, Any] | None
+    ) -> StepResult:
         place, cost = self.place, self.place.meter.exact_cost_usd
         return StepResult(
             self.step.name,
-            True,  # noqa: FBT003 - positional arguments: this is made for every step
+            failure is None,
             output,
-            self.message.attempt,
+            attempts,
             self.environment.clock.now() - place.started_at,
             float(cost) if cost else 0.0,
             place.meter.total_tokens,
-            None,
-            None,
+            None if failure is None else failure.feedback,
+            failure,
             self.history(),
             metadata or {},
             self.branch,
         )
 
-    def failed(self, failure: Failure, *, output: Any = None, metadata: Mapping[str, Any] | None = None) -> StepResult:
-        """The result of a failure; `output` is what is kept of one."""
-        result = self.completed(output, metadata=metadata)
-        return attrs.evolve(result, success=False, failure=failure, feedback=failure.feedback)
-
-    def interrupted(self) -> StepResult:
-        """The result of an attempt that was stopped before it had one."""
-        return attrs.evolve(self.failed(self._interruption()), attempts=self.attempts)
-
     def history(self) -> tuple[StepResult, ...]:
-        """The results of the children so far."""
-        return ()
+        """The results of the children so far: of a leaf, of the runs that its agent has started."""
+        return tuple(result for run in self.runs for result in run.history) if self.runs else ()
+
+    def below(self) -> Iterable[StepActor[Any]]:
+        """The actors below it that are alive."""
+        return [actor for run in self.runs for actor in run.actors]
 
     def running(self) -> tuple[str, ...]:
         """The paths of the leaves that were at work when this actor was stopped."""
-        return (self.place.path,)
+        stopped = tuple(path for run in self.runs for path in run.stopped) if self.runs else ()
+        return stopped or (self.place.path,)
 
     @property
     def attempts(self) -> int:
-        """How many attempts have begun: not yet this one while it waits out its back-off."""
-        return self.message.attempt - bool(self.message.delay)
+        """How many attempts have begun."""
+        return self.attempt if self.has_begun else self.attempt - 1
 
     def why_stopped(self) -> str:
         """Who cancelled this actor: the nearest actor from here upward that was, or the program around the run."""
@@ -181,12 +180,8 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
 
     def _interruption(self) -> Failure:
         """Why there is no result."""
-        where: _Where = {
-            "step": self.place.path,
-            "attempt": self.attempts,
-            "running": self.running(),
-            "cause": self.cause,
-        }
-        if self._timed_out() and self.message.limit is not None:
-            return timeout_failure(self.message.limit.stated, **where)
-        return cancelled_failure(self.why_stopped(), **where)
+        path, attempt, running, cause = self.place.path, self.attempts, self.running(), self.cause
+        limit = self.message.limit
+        if limit is not None and self._timed_out():
+            return timeout_failure(limit.stated, step=path, attempt=attempt, running=running, cause=cause)
+        return cancelled_failure(self.why_stopped(), step=path, attempt=attempt, running=running, cause=cause)

@@ -10,6 +10,7 @@ import trio
 
 from flujo_actors.context import ContextBranch, Origin, merge
 from flujo_actors.errors import ContextError, MergeConflictError
+from flujo_actors.events import BranchesMerged, MergeConflictFound
 from flujo_actors.failures import (
     Failure,
     FailureDomain,
@@ -24,7 +25,8 @@ from flujo_actors.results import StepResult
 from flujo_actors.supervisors.asking import Answer, call
 from flujo_actors.supervisors.children import Children
 from flujo_actors.supervisors.environment import RunEnvironment
-from flujo_actors.supervisors.step_actor import Place, StepActor, StepT
+from flujo_actors.supervisors.place import Place
+from flujo_actors.supervisors.step_actor import StepActor, StepT
 
 
 class Supervisor(StepActor[StepT]):
@@ -92,6 +94,7 @@ class Supervisor(StepActor[StepT]):
             value = await call(function, fork.context)
             self.branch.adopt(fork, self.origin())
         except Exception as error:  # noqa: BLE001 - whatever user code raises is data from here on
+            fork.release()
             self.cause = self._user_function_failure(domain, what, error)
             # Raised while being cancelled, in a `finally` perhaps, it is not why the step ended.
             await trio.lowlevel.checkpoint_if_cancelled()
@@ -116,17 +119,21 @@ class Supervisor(StepActor[StepT]):
             The failure, when they cannot be merged.
         """
         refusal = Exception if callable(options.get("strategy")) else MergeConflictError
+        named = tuple(contributions)
         try:
-            merge(self.branch, contributions, **options)
+            merge(self.branch, named, **options)
         except ContextError as error:
-            return context_failure(error, step=self.place.path, attempt=self.message.attempt)
+            return context_failure(error, step=self.place.path, attempt=self.attempt)
         except refusal as error:
-            return merge_failure(error, step=self.place.path, attempt=self.message.attempt)
+            failure = merge_failure(error, step=self.place.path, attempt=self.attempt)
+            self.environment.publish(MergeConflictFound, self.place, failure)
+            return failure
+        self.environment.publish(BranchesMerged, self.place, tuple(name for name, _, _ in named))
         return None
 
     def origin(self) -> Origin:
         """Who writes what the step itself puts into the context."""
-        return Origin(self.environment.run_id, self.place.path, attempt=self.message.attempt)
+        return Origin(self.environment.run_id, self.place.path, attempt=self.attempt)
 
     def _checked(self, result: object) -> StepResult:
         if not isinstance(result, StepResult):
@@ -137,7 +144,7 @@ class Supervisor(StepActor[StepT]):
         return result
 
     def _user_function_failure(self, domain: FailureDomain, what: str, error: Exception) -> Failure:
-        return user_function_failure(domain, what, error, step=self.place.path, attempt=self.message.attempt)
+        return user_function_failure(domain, what, error, step=self.place.path, attempt=self.attempt)
 
     def only_child_cancelled(self, result: StepResult, reason: str) -> StepResult:
         """What it means that a child was cancelled while `supervise` did nothing but `children.run` it.
@@ -146,9 +153,7 @@ class Supervisor(StepActor[StepT]):
             result: the child's. It is a success when the child completed in spite of being cancelled.
             reason: why it was cancelled.
         """
-        failure = result.failure or cancelled_failure(
-            reason, step=self.place.path, attempt=self.message.attempt, running=()
-        )
+        failure = result.failure or cancelled_failure(reason, step=self.place.path, attempt=self.attempt, running=())
         return self.failed(failure)
 
     def stop(self) -> None:
@@ -156,6 +161,10 @@ class Supervisor(StepActor[StepT]):
         if self._children is not None:
             self._children.settle_abandoned()
         super().stop()
+
+    def below(self) -> Iterable[StepActor[Any]]:
+        """The actors of the children."""
+        return () if self._children is None else self._children.actors
 
     def history(self) -> tuple[StepResult, ...]:
         """The results of the children that have settled."""

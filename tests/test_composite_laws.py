@@ -127,7 +127,7 @@ def test_every_run_adds_up(plan: Plan, cancelled_at: float | None, limit: int | 
                 if cancelled_at is not None:
                     with trio.move_on_after(cancelled_at):
                         return False, await handle.wait()
-                    handle.cancel("enough")
+                    handle.cancel(reason="enough")
                 return False, await handle.wait()
             except UsageLimitExceededError as error:
                 return True, error.result

@@ -134,7 +134,7 @@ async def test_events_end_when_the_run_is_cancelled() -> None:
         run = await system.start(Step("sleep", trio.sleep), 1000)
         async with run.events() as events:
             await trio.testing.wait_all_tasks_blocked()
-            run.cancel("enough")
+            run.cancel(reason="enough")
             seen = [event async for event in events]
     assert [event.status for event in seen if isinstance(event, StepEnded)] == [SpanStatus.CANCELLED] * 2
 

@@ -165,7 +165,7 @@ def test_every_run_adds_up(tree: Tree, cancelled_at: float | None) -> None:
             if cancelled_at is not None:
                 with trio.move_on_at(began + cancelled_at):
                     return await handle.wait()
-                handle.cancel("enough")
+                handle.cancel(reason="enough")
             return await handle.wait()
 
     result = trio.run(main, clock=MockClock(autojump_threshold=0))

@@ -87,7 +87,7 @@ async def run(pipeline: AnyStep, backend: StateBackend | None = None) -> Pipelin
         handle = await system.start(pipeline, 1)
         with trio.move_on_after(5):
             return await handle.wait()
-        handle.cancel("enough")
+        handle.cancel(reason="enough")
         return await handle.wait()
 
 

@@ -342,7 +342,7 @@ class TestStopping:
         async with open_system() as system:
             handle = await system.start(Step("a", agent), None, usage_limits=UsageLimits(total_cost_usd_limit=1))
             await trio.sleep(1)
-            handle.cancel("enough")
+            handle.cancel(reason="enough")
             with pytest.raises(UsageLimitExceededError) as caught:
                 await handle.wait()
         assert result_of(caught.value).total_cost_usd == 2

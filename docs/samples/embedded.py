@@ -21,7 +21,7 @@ async def main() -> None:
         async for event in run.events():
             print(type(event).__name__)
             if isinstance(event, StepStarted) and event.path == "wait_a_little":
-                run.cancel("a minute is too long")
+                run.cancel(reason="a minute is too long")
         print((await run.wait()).failure)
 
         with trio.move_on_after(0.01):  # cancelling the host cancels the run

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -31,6 +32,7 @@ from flujo_actors.cli.text import (
 from flujo_actors.cli.traces import show_trace
 from flujo_actors.nurseries import exceptions_in
 from flujo_actors.results import PipelineResult
+from flujo_actors.run import Run
 from flujo_actors.spans import SpanStatus, failure_attributes
 from flujo_actors.steps import AnyStep
 from flujo_actors.storage import SQLiteBackend
@@ -80,7 +82,7 @@ class Execution:
     async def _run(self) -> PipelineResult[Any, Any]:
         async with open_system(storage=SQLiteBackend(self.database)) as system:
             run = await system.start(self._limited(), self.data, context=self.context)
-            with self._interrupts(run.cancel):
+            with self._interrupts(run):
                 await self._progress().show(run.events())
                 return await run.wait()
 
@@ -100,7 +102,7 @@ class Execution:
         return ProgressTree(console, self.pipeline.name) if console.is_terminal else ProgressLines(console)
 
     @contextmanager
-    def _interrupts(self, cancel: Callable[[str], None]) -> Generator[None, None, None]:
+    def _interrupts(self, run: Run[Any, Any]) -> Generator[None, None, None]:
         """The first Ctrl-C (or SIGTERM) cancels the run; the second ends the process, whatever an agent is doing."""
         token = trio.lowlevel.current_trio_token()
 
@@ -113,7 +115,7 @@ class Execution:
             self.interrupted_by = signal.Signals(number)
             if os.isatty(2):
                 os.write(2, b"\r\ncancelling; once more to stop at once\r\n")
-            token.run_sync_soon(cancel, f"interrupted by {self.interrupted_by.name}")
+            token.run_sync_soon(partial(run.cancel, reason=f"interrupted by {self.interrupted_by.name}"))
 
         before = {number: signal.signal(number, handle) for number in INTERRUPTS}
         try:

@@ -12,7 +12,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from flujo_actors.cli.text import STATUS_MARKS, STATUS_STYLES, duration, one_line, shortened
-from flujo_actors.events import AttemptFailed, EventsMissed, RunEvent, StepEnded, StepStarted
+from flujo_actors.events import RunEvent, StepEnded, StepRetried, StepStarted
 from flujo_actors.spans import SpanStatus
 
 REFRESH_INTERVAL = 0.1
@@ -117,15 +117,15 @@ class ProgressTree:
         match event:
             case StepStarted(path, span_id, parent_span_id):
                 self._add(_Node(path.rpartition("/")[2] or self._title, trio.current_time()), span_id, parent_span_id)
-            case AttemptFailed(_, span_id, attempt, failure):
+            case StepRetried(_, span_id, attempt, _, failure):
                 if node := self._nodes.get(span_id):
-                    node.note = f"  attempt {attempt} failed: {shortened(failure.feedback, 80)}"
+                    node.note = f"  attempt {attempt - 1} failed: {shortened(failure.feedback, 80)}"
             case StepEnded(_, span_id, status, result):
                 if node := self._nodes.pop(span_id, None):
                     why = "" if result.failure is None else f"  {shortened(result.failure.feedback, 100)}"
                     node.status, node.note = status, f"{duration(result.latency_s)}{why}"
-            case EventsMissed():
-                """Steps of which the end was missed go on being shown as running; the stored trace has it all."""
+            case _:
+                """The rest would only flicker by. Steps whose end was missed go on being shown as running."""
 
     def _add(self, node: _Node, span_id: str, parent_span_id: str | None) -> None:
         self._nodes[span_id] = node
@@ -138,9 +138,9 @@ class ProgressTree:
 
 def _line(event: RunEvent) -> str:
     match event:
-        case AttemptFailed(path, _, attempt, failure, retry_in):
-            wait = f" in {duration(retry_in)}" if retry_in else ""
-            return f"{path}: attempt {attempt} failed, trying again{wait}: {one_line(failure.feedback)}"
+        case StepRetried(path, _, attempt, delay, failure):
+            wait = f" in {duration(delay)}" if delay else ""
+            return f"{path}: attempt {attempt - 1} failed, trying again{wait}: {one_line(failure.feedback)}"
         case StepEnded(path, _, status, result) if path:
             why = "" if result.failure is None else f": {one_line(result.failure.feedback)}"
             return f"{path}: {status} in {duration(result.latency_s)}{why}"

@@ -41,7 +41,13 @@ class Run:
     """In the order in which it was noticed, each field once."""
     memory: Memory = attrs.field(factory=Memory)
     """What blame keeps alive."""
+    touched: set[str | None] | None = None
+    """In a watched part of the run: the fields that were read or written, `None` for all. Elsewhere `None`."""
     _copies: dict[str, int] = attrs.field(factory=dict[str, int])
+
+    def watched(self) -> Run:
+        """The same for a part of the run of which is noted what it touches."""
+        return attrs.evolve(self, touched=set())
 
     def copied(self, cls: type, name: str, entries: int) -> None:
         """Count one copy of a builtin container."""

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from flujo_actors.context.advice import Advice, Run
 from flujo_actors.context.blame import Origin, Writing, find_origin, signed
-from flujo_actors.context.changes import Change, is_same_state
+from flujo_actors.context.changes import Change, Edit, is_same_state, outline
 from flujo_actors.context.delta import Delta, delta_between
 from flujo_actors.context.freeze import Freezer
 from flujo_actors.context.lazy import instance_dict, rebase, swap_instance_dict
@@ -22,6 +23,7 @@ from flujo_actors.context.shapes import shape_of
 from flujo_actors.context.state import State
 from flujo_actors.context.strategies import MergeStrategy
 from flujo_actors.context.thaw import Thawer, publish
+from flujo_actors.context.written import written_paths
 from flujo_actors.errors import ContextError
 
 _set_attribute: Final = object.__setattr__
@@ -64,6 +66,11 @@ class ContextBranch:
         return live
 
     @property
+    def is_touched(self) -> bool:
+        """Whether anything may have been changed in it since it was forked. To find out costs nothing."""
+        return self._live is not None or self._state is not self._base
+
+    @property
     def advice(self) -> list[Advice]:
         """What the run should be told about its context; the same for all branches of the run."""
         return self._state.run.advice
@@ -73,7 +80,17 @@ class ContextBranch:
 
         What was written since the branch was last handed up, merged or forked from is gone.
         """
+        self._note_touched()
         self._live = None
+
+    def watch(self) -> None:
+        """Note from here on which fields are read or written, here and in all forks. To be called before any is."""
+        self._state = self._state.in_run(self._state.run.watched())
+
+    def touched(self) -> frozenset[str | None]:
+        """The fields that were read or written since `watch` was called; `None` among them stands for all."""
+        self._note_touched()
+        return frozenset(self._state.run.touched or ())
 
     def fork(self) -> ContextBranch:
         """An isolated branch: nothing done in it is seen here, nor the other way round."""
@@ -83,6 +100,9 @@ class ContextBranch:
 
     def snapshot(self) -> Any:
         """The context as it is now, as an object of its own that nothing else reaches. Costs what was touched."""
+        touched = self._state.run.touched
+        if touched is not None:
+            touched.add(None)  # what is read of it is not seen here
         return self.fork().context
 
     def publish(self) -> Any:
@@ -107,8 +127,10 @@ class ContextBranch:
         if self._live is not None:
             self._seal(taking=False)
         base, state = child._base, child._state
-        if state is base:
+        if state.root is base.root:
             return
+        if state.run is not base.run:  # the child was watched, this branch is not
+            state = child._state = state.in_run(base.run)
         if self._state is base:
             writing = state.writings
             if (
@@ -131,6 +153,24 @@ class ContextBranch:
         self._seal(taking=False)
         return delta_between(self._base.root, self._state.root)
 
+    def written(self, limit: int) -> list[str]:
+        """The paths at which something was changed since this was forked, at most `limit` and then an ellipsis.
+
+        Raises:
+            ContextError: something was left in the context that cannot be isolated.
+        """
+        live, base = self._live, self._base
+        parts = None
+        if live is not None and self._state is base and not base.tangled:
+            parts = atomic_changes(live, base.root, 0)
+        if parts is not None:
+            change: Change | None = Edit(parts)
+        else:
+            self._seal(taking=False)
+            change = outline(base.root, self._state.root)
+        paths = list(itertools.islice(written_paths(base.root, change), limit + 1))
+        return paths if len(paths) <= limit else [*paths[:limit], "…"]
+
     def blame(self, path: str) -> Origin | None:
         """Who wrote the value that a path has; `None` for what the context had from the beginning.
 
@@ -147,6 +187,8 @@ class ContextBranch:
         live, state = self._live, self._state
         if live is None:
             return
+        if state.run.touched is not None:
+            self._note_touched()
         quick = None if state.aliased else sealed_atoms(live, state.root)
         if quick is not None:
             self._take_atoms(live, quick, origin)
@@ -169,6 +211,15 @@ class ContextBranch:
         self._thawer = used
         if taking and isinstance(root, DictNode):
             self._live = None
+
+    def _note_touched(self) -> None:
+        live, state = self._live, self._state
+        touched = state.run.touched
+        if live is None or touched is None:
+            return
+        root = state.root
+        tells = isinstance(root, RecordNode) and root.shape.kind != "pydantic" and not state.aliased
+        touched.update(instance_dict(live) if tells else {None})
 
     def _adopt_alone(self, child: ContextBranch, origin: Origin | None) -> bool:
         """Hand up the only branch of a merge, if nothing was written beside it; no comparison is needed."""
@@ -262,6 +313,9 @@ class _NoContext(ContextBranch):
     def fork(self) -> ContextBranch:
         return self
 
+    def watch(self) -> None:
+        pass
+
     def adopt(self, child: ContextBranch, origin: Origin | None = None) -> None:
         pass
 
@@ -274,12 +328,19 @@ class _NoContext(ContextBranch):
     def delta(self) -> Delta:
         return Delta(())
 
+    def written(self, limit: int) -> list[str]:
+        return []
+
     def blame(self, path: str) -> None:
         return None
 
     @property
     def context(self) -> None:
         return None
+
+    @property
+    def is_touched(self) -> bool:
+        return False
 
 
 def open_branch(context: Any, on_advice: Callable[[Advice], None] | None = None) -> ContextBranch:
@@ -338,6 +399,8 @@ def merge(
         ContextError: something cannot be isolated, or a validator or rule refused. `base` is unchanged.
     """
     named = list(children)
+    for _, child, _ in named:
+        child._note_touched()  # pyright: ignore[reportPrivateUsage]
     if isinstance(base, _NoContext) or not named or strategy is MergeStrategy.NO_MERGE:
         return
     if not isinstance(strategy, MergeStrategy):

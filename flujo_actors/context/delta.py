@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from flujo_actors.context.blame import Origin
 from flujo_actors.context.changes import (
     Change,
     Delete,
@@ -88,11 +89,16 @@ def _ordered(elements: Any) -> list[Any]:
     return sorted(elements, key=lambda element: (type(element).__name__, repr(element)))
 
 
-def apply_delta(branch: ContextBranch, delta: Delta) -> None:
+def apply_delta(branch: ContextBranch, delta: Delta, origin: Origin | None = None) -> None:
     """Change the context of a branch as the branch that the delta was taken from changed its own.
 
     The branch is one with the state that the other was forked from; or with another one, as far as the paths are
     there.
+
+    Args:
+        branch: whose context to change.
+        delta: what to change. Its values become part of the context.
+        origin: who changed it, for `blame`.
 
     Raises:
         ContextError: a path of the delta is not in this context, or a value does not fit. The branch is unchanged.
@@ -100,7 +106,7 @@ def apply_delta(branch: ContextBranch, delta: Delta) -> None:
     trial = branch.fork()
     for step in delta.steps:
         _apply_step(trial.context, step)
-    branch.adopt(trial)
+    branch.adopt(trial, origin)
 
 
 def _apply_step(context: Any, step: Step) -> None:

@@ -38,6 +38,17 @@ class State:
         self.unsettled = unsettled
         """Versions of declared collections that may take over their table once this state is handed up."""
 
+    def in_run(self, run: Run) -> State:
+        """The same moment, for the branches of `run`."""
+        return State(
+            self.root,
+            run,
+            aliased=self.aliased,
+            tangled=self.tangled,
+            writings=self.writings,
+            unsettled=self.unsettled,
+        )
+
     def settle(self) -> None:
         """This state is the one that goes on: let its collections have their tables."""
         for version in self.unsettled:

@@ -8,6 +8,7 @@ checking    `check`: everything that is wrong, before a run
 mermaid     `to_mermaid`
 """
 
+from flujo_actors.steps.caching import CacheStep
 from flujo_actors.steps.conditional import ConditionalStep
 from flujo_actors.steps.leaf import Step, step
 from flujo_actors.steps.loop import LoopStep
@@ -22,6 +23,7 @@ __all__ = [
     "AnyStep",
     "BaseStep",
     "BranchFailureStrategy",
+    "CacheStep",
     "ConditionalStep",
     "DynamicParallelRouterStep",
     "LoopStep",

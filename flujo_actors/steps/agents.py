@@ -1,8 +1,8 @@
 """Agents: what a leaf step calls, and what it hands to them.
 
 An agent takes the step's input as its one positional argument. What else it declares by name is injected:
-`context` (its branch of the run's context), `resources` (what was passed to the run) and `usage` (the meter to
-charge). All of it is found out once, when the step is built.
+`context` (its branch of the run's context), `resources` (what was passed to the run), `usage` (the meter to charge)
+and `feedback` (what a plugin said of the try before). All of it is found out once, when the step is built.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections.abc import Callable, Collection
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import attrs
 
@@ -21,8 +21,12 @@ InputT_contra = TypeVar("InputT_contra", contravariant=True)
 ContextT_contra = TypeVar("ContextT_contra", contravariant=True)
 ReturnT_co = TypeVar("ReturnT_co", covariant=True)
 FunctionT_co = TypeVar("FunctionT_co", covariant=True)
+OutputT = TypeVar("OutputT")
 
-INJECTED: Final = ("context", "resources", "usage")
+Promise: TypeAlias = Awaitable[OutputT] | AsyncIterator[OutputT]
+"""What an `async` agent returns: its output to be awaited, or the parts of it to be iterated over."""
+
+INJECTED: Final = ("context", "resources", "usage", "feedback")
 """The names that an agent may declare to have something injected."""
 
 
@@ -77,6 +81,8 @@ class AgentCall:
     """The callable itself, or the agent's `run`."""
     always_async: bool
     """Whether it is an `async def`, so that what it returns need not be looked at."""
+    streams: bool
+    """Whether it is an async generator, which yields its output in parts."""
     injected: frozenset[str]
     """Which of `INJECTED` it declares."""
     input_type: Any
@@ -94,28 +100,34 @@ def inspect_agent(agent: object) -> AgentCall:
         TypeError: it cannot be an agent. The text says what it is and what to do.
     """
     function = _callable_of(agent)
-    if inspect.isasyncgenfunction(function) or inspect.isasyncgenfunction(_call_of(function)):
-        raise TypeError(f"{_name_of(agent)} is an async generator; return one value instead of yielding several")
     if inspect.isgeneratorfunction(function) or inspect.isgeneratorfunction(_call_of(function)):
-        raise TypeError(f"{_name_of(agent)} is a generator; return one value instead of yielding several")
+        raise TypeError(f"{_name_of(agent)} is a generator; make it an async generator, or return one value")
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
         # Some builtins have no signature to read. They take the input and nothing else.
         return AgentCall(
-            function, always_async=False, injected=frozenset(), input_type=Any, output_type=Any, context_type=None
+            function,
+            always_async=False,
+            streams=False,
+            injected=frozenset(),
+            input_type=Any,
+            output_type=Any,
+            context_type=None,
         )
     bound = _bound_by_name(function)
     injected = frozenset(name for name in INJECTED if name not in bound and _declares(signature, name))
     _check_arguments(agent, signature, injected)
+    streams = inspect.isasyncgenfunction(function) or inspect.isasyncgenfunction(_call_of(function))
     hints = _hints_of(function)
     first = next(iter(signature.parameters), "")
     return AgentCall(
         function,
         always_async=inspect.iscoroutinefunction(function),
+        streams=streams,
         injected=injected,
         input_type=hints.get(first, Any),
-        output_type=hints.get("return", Any),
+        output_type=Any if streams else hints.get("return", Any),
         context_type=hints.get("context", Any) if "context" in injected else None,
     )
 

@@ -59,6 +59,8 @@ def _helper(given: Any, step: str, field: str) -> Helper:
         call = inspect_agent(function)
     except TypeError as error:
         raise StepDefinitionError(step, f"{field}: {error}") from None
+    if call.streams:
+        raise StepDefinitionError(step, f"{field}: {agent_name(target)} yields several values; return one")
     name = agent_name(target) if target is function else type(target).__name__
     return Helper(name, target, call, priority)
 

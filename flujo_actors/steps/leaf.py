@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, Concatenate, Final, ParamSpec, TypedDict, overload
+from typing import Any, ClassVar, Concatenate, Final, Literal, ParamSpec, TypedDict, overload
 
 import attrs
 from typing_extensions import Unpack
@@ -13,6 +13,7 @@ from flujo_actors.errors import StepDefinitionError
 from flujo_actors.limits import UsageLimits
 from flujo_actors.steps.agents import (
     AgentCall,
+    Promise,
     Runs,
     TakesContext,
     TakesContextAndResources,
@@ -49,6 +50,15 @@ class StepOptions(TypedDict, total=False):
     plugins: Sequence[Any]
     validators: Sequence[Any]
     updates_context: bool
+    stream_output: StreamOutput
+
+
+StreamOutput = Literal["join", "last"]
+
+
+def _check_stream_output(step: AnyStep, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value not in ("join", "last"):
+        raise StepDefinitionError(step.name, f"stream_output is 'join' or 'last', got {value!r}")
 
 
 @attrs.frozen(slots=False, init=False)
@@ -67,6 +77,8 @@ class Step(BaseStep[InputT_contra, OutputT_co, ContextT_contra]):
     """Asked at last, all of them, whether the output is valid. A step that fails here is never tried again."""
     updates_context: bool = attrs.field(default=False, kw_only=True)
     """Whether an output that is a dict or an object is also written to the context's fields of the same names."""
+    stream_output: StreamOutput = attrs.field(default="join", kw_only=True, validator=_check_stream_output)
+    """Of an agent that is an async generator: whether the output is all that it yields, joined, or the last of it."""
     call: AgentCall = attrs.field(init=False, eq=False, repr=False)
     """How it is called, found out when the step was built."""
 
@@ -76,70 +88,70 @@ class Step(BaseStep[InputT_contra, OutputT_co, ContextT_contra]):
     def __init__(
         self: Step[InputT, OutputT, ContextT],
         name: str,
-        agent: TakesContext[InputT, ContextT, Awaitable[OutputT]],
+        agent: TakesContext[InputT, ContextT, Promise[OutputT]],
         **options: Unpack[StepOptions],
     ) -> None: ...
     @overload
     def __init__(
         self: Step[InputT, OutputT, ContextT],
         name: str,
-        agent: TakesContextAndUsage[InputT, ContextT, Awaitable[OutputT]],
+        agent: TakesContextAndUsage[InputT, ContextT, Promise[OutputT]],
         **options: Unpack[StepOptions],
     ) -> None: ...
     @overload
     def __init__(
         self: Step[InputT, OutputT, ContextT],
         name: str,
-        agent: TakesContextAndResources[InputT, ContextT, Awaitable[OutputT]],
+        agent: TakesContextAndResources[InputT, ContextT, Promise[OutputT]],
         **options: Unpack[StepOptions],
     ) -> None: ...
     @overload
     def __init__(
         self: Step[InputT, OutputT, ContextT],
         name: str,
-        agent: TakesEverything[InputT, ContextT, Awaitable[OutputT]],
+        agent: TakesEverything[InputT, ContextT, Promise[OutputT]],
         **options: Unpack[StepOptions],
     ) -> None: ...
     @overload
     def __init__(
         self: Step[InputT, OutputT, object],
         name: str,
-        agent: Callable[Concatenate[InputT, P], Awaitable[OutputT]],
+        agent: Callable[Concatenate[InputT, P], Promise[OutputT]],
         **options: Unpack[StepOptions],
     ) -> None: ...
     @overload
     def __init__(
         self: Step[InputT, OutputT, ContextT],
         name: str,
-        agent: Runs[TakesContext[InputT, ContextT, Awaitable[OutputT]]],
+        agent: Runs[TakesContext[InputT, ContextT, Promise[OutputT]]],
         **options: Unpack[StepOptions],
     ) -> None: ...
     @overload
     def __init__(
         self: Step[InputT, OutputT, ContextT],
         name: str,
-        agent: Runs[TakesContextAndUsage[InputT, ContextT, Awaitable[OutputT]]],
+        agent: Runs[TakesContextAndUsage[InputT, ContextT, Promise[OutputT]]],
         **options: Unpack[StepOptions],
     ) -> None: ...
     @overload
     def __init__(
         self: Step[InputT, OutputT, ContextT],
         name: str,
-        agent: Runs[TakesContextAndResources[InputT, ContextT, Awaitable[OutputT]]],
+        agent: Runs[TakesContextAndResources[InputT, ContextT, Promise[OutputT]]],
         **options: Unpack[StepOptions],
     ) -> None: ...
     @overload
     def __init__(
         self: Step[InputT, OutputT, ContextT],
         name: str,
-        agent: Runs[TakesEverything[InputT, ContextT, Awaitable[OutputT]]],
+        agent: Runs[TakesEverything[InputT, ContextT, Promise[OutputT]]],
         **options: Unpack[StepOptions],
     ) -> None: ...
     @overload
     def __init__(
         self: Step[InputT, OutputT, object],
         name: str,
-        agent: Runs[Callable[Concatenate[InputT, P], Awaitable[OutputT]]],
+        agent: Runs[Callable[Concatenate[InputT, P], Promise[OutputT]]],
         **options: Unpack[StepOptions],
     ) -> None: ...
     @overload
@@ -185,7 +197,7 @@ class Step(BaseStep[InputT_contra, OutputT_co, ContextT_contra]):
             agent: a function, async or not, or an object with an `async def run`. It takes the step's input as
                 its one positional argument, and by name what it declares of `context`, `resources`, `usage`.
             **options: `retry` (a `RetryPolicy`), `timeout` (seconds for one attempt), `fallback`, `usage_limits`;
-                `prompt_processors`, `output_processors`, `plugins`, `validators`, `updates_context`.
+                `prompt_processors`, `output_processors`, `plugins`, `validators`, `updates_context`, `stream_output`.
 
         Raises:
             StepDefinitionError: the name, the agent, the timeout or a helper is none.
@@ -203,9 +215,9 @@ class Step(BaseStep[InputT_contra, OutputT_co, ContextT_contra]):
 
     @cached_property
     def is_plain(self) -> bool:
-        """Whether the agent is all there is to it."""
+        """Whether one call of the agent is all there is to it."""
         helpers = (self.prompt_processors, self.output_processors, self.plugins, self.validators)
-        return not any(helpers) and not self.updates_context
+        return not any(helpers) and not self.updates_context and not self.call.streams
 
     @property
     def input_type(self) -> Any:
@@ -237,23 +249,23 @@ class StepDecorator:
 
     @overload
     def __call__(
-        self, agent: TakesContext[InputT, ContextT, Awaitable[OutputT]], /
+        self, agent: TakesContext[InputT, ContextT, Promise[OutputT]], /
     ) -> Step[InputT, OutputT, ContextT]: ...
     @overload
     def __call__(
-        self, agent: TakesContextAndUsage[InputT, ContextT, Awaitable[OutputT]], /
+        self, agent: TakesContextAndUsage[InputT, ContextT, Promise[OutputT]], /
     ) -> Step[InputT, OutputT, ContextT]: ...
     @overload
     def __call__(
-        self, agent: TakesContextAndResources[InputT, ContextT, Awaitable[OutputT]], /
+        self, agent: TakesContextAndResources[InputT, ContextT, Promise[OutputT]], /
     ) -> Step[InputT, OutputT, ContextT]: ...
     @overload
     def __call__(
-        self, agent: TakesEverything[InputT, ContextT, Awaitable[OutputT]], /
+        self, agent: TakesEverything[InputT, ContextT, Promise[OutputT]], /
     ) -> Step[InputT, OutputT, ContextT]: ...
     @overload
     def __call__(
-        self, agent: Callable[Concatenate[InputT, P], Awaitable[OutputT]], /
+        self, agent: Callable[Concatenate[InputT, P], Promise[OutputT]], /
     ) -> Step[InputT, OutputT, object]: ...
     @overload
     def __call__(self, agent: TakesContext[InputT, ContextT, OutputT], /) -> Step[InputT, OutputT, ContextT]: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import attrs
@@ -149,6 +149,10 @@ class CallableStreamer:
     __call__ = stream_method
 
 
+def yielding(data: int) -> Iterator[int]:
+    yield data
+
+
 async def without_input() -> int:
     return 0
 
@@ -169,14 +173,11 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "a class": (Doubler, "the class Doubler is no agent; pass an instance of it, or a function"),
     "a number": (3, "3 is no agent; pass a function, or an object with an `async def run(self, data)`"),
     "None": (None, "None is no agent"),
-    "an async generator": (stream, "stream is an async generator; return one value instead of yielding several"),
-    "a run that yields": (Streamer(), "Streamer is an async generator"),
-    "a callable object that yields": (CallableStreamer(), "CallableStreamer is an async generator"),
-    "a partial that yields": (functools.partial(stream_method, None), "partial is an async generator"),
+    "a generator": (yielding, "yielding is a generator; make it an async generator, or return one value"),
     "no parameter": (without_input, "without_input() -> 'int' cannot be called with the step's input"),
     "two inputs": (with_two_inputs, "missing a required argument: 'second'"),
     "no positional parameter": (with_keyword_only, "cannot be called with the step's input as its one positional"),
-    "an unknown keyword": (with_an_unknown_keyword, "an agent may declare context, resources, usage"),
+    "an unknown keyword": (with_an_unknown_keyword, "an agent may declare context, resources, usage, feedback"),
 }
 
 
@@ -255,5 +256,12 @@ class TestDecorator:
         assert step(CallableDoubler()).name == "CallableDoubler"
 
     def test_what_cannot_be_an_agent_is_refused(self) -> None:
-        with pytest.raises(StepDefinitionError, match="Step 'stream': stream is an async generator"):
-            step(stream)
+        with pytest.raises(StepDefinitionError, match="Step 'yielding': yielding is a generator"):
+            step(yielding)
+
+    @pytest.mark.parametrize(
+        "agent", [stream, Streamer(), CallableStreamer(), functools.partial(stream_method, None)], ids=repr
+    )
+    def test_an_async_generator_streams(self, agent: Any) -> None:
+        assert Step[Any, Any, Any]("a", agent).call.streams
+        assert not Step[Any, Any, Any]("a", async_double).call.streams

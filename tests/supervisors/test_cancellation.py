@@ -26,7 +26,7 @@ from flujo_actors import (
     UsageMeter,
     open_system,
 )
-from flujo_actors.events import AttemptFailed, StepEnded
+from flujo_actors.events import AttemptFailed, StepEnded, StepRetried
 from flujo_actors.storage import MemoryBackend
 from flujo_actors.supervisors import Children, StepActor, Supervisor
 
@@ -59,7 +59,7 @@ async def cancelled_after(
     async with open_system() as system:
         run = await system.start(pipeline, data, **options)
         await trio.sleep(seconds)
-        run.cancel("enough")
+        run.cancel(reason="enough")
         result: PipelineResult[Any, Any] = await run.wait()
     return result
 
@@ -102,7 +102,7 @@ class TestRunCancel:
         agent: Callable[[Any], Any] = async_agent if kind == "async" else called.append
         async with open_system() as system:
             run = await system.start(Step[Any, Any, object]("a", agent) >> Step("b", agent), "sync")
-            run.cancel("changed my mind")
+            run.cancel(reason="changed my mind")
             result = await run.wait()
         assert called == []
         assert result.status is SpanStatus.CANCELLED
@@ -113,20 +113,20 @@ class TestRunCancel:
         async with open_system() as system:
             run = await system.start(Step("a", str.upper), "x")
             result = await run.wait()
-            run.cancel("too late")
+            run.cancel(reason="too late")
             assert await run.wait() is result
         assert result.output == "X"
 
     async def test_the_first_reason_counts(self) -> None:
         async with open_system() as system:
             run = await system.start(Step("wait", wait_forever), None)
-            run.cancel("first")
-            run.cancel("second")
+            run.cancel(reason="first")
+            run.cancel(reason="second")
             early = await run.wait()
             run = await system.start(Step("wait", wait_forever), None)
             await wait_all_tasks_blocked()
-            run.cancel("first")
-            run.cancel("second")
+            run.cancel(reason="first")
+            run.cancel(reason="second")
             late = await run.wait()
         for result in (early, late):
             assert result.failure is not None
@@ -207,7 +207,7 @@ class TestRunCancel:
             await failing.wait()
             for _ in range(wait_turns):
                 await trio.lowlevel.checkpoint()
-            run.cancel("enough")
+            run.cancel(reason="enough")
             with trio.fail_after(5):
                 result = await run.wait()
         assert not result.success
@@ -225,7 +225,7 @@ class TestRunCancel:
 
         def cancel_when_the_pipeline_has_failed(failure: Any) -> bool:
             # Asked when the first attempt's actor has stopped and the next one is not yet there.
-            runs[0].cancel("enough")
+            runs[0].cancel(reason="enough")
             return True
 
         pipeline = attrs.evolve(
@@ -540,6 +540,11 @@ async def test_events_tell_of_attempts_and_ends(autojump_clock: MockClock) -> No
         run = await started(system)
         async with run.events() as events:
             seen = [event async for event in events]
-    (attempt,) = [event for event in seen if isinstance(event, AttemptFailed)]
-    assert (attempt.path, attempt.attempt, attempt.retry_in, attempt.failure.message) == ("a", 1, 2.0, "boom")
+    failed = [event for event in seen if isinstance(event, AttemptFailed) and event.path]
+    assert [(event.path, event.attempt, event.failure.message) for event in failed] == [
+        ("a", 1, "boom"),
+        ("a", 2, "boom"),
+    ]
+    (retried,) = [event for event in seen if isinstance(event, StepRetried)]
+    assert (retried.path, retried.attempt, retried.delay, retried.failure) == ("a", 2, 2.0, failed[0].failure)
     assert [event.path for event in seen if isinstance(event, StepEnded)] == ["a", ""]

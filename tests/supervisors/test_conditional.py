@@ -213,7 +213,7 @@ class TestFailure:
             step = ConditionalStep("c", keyed("k"), {"k": branch("slow", seconds=9)}, default_branch=branch("d"))
             handle = await system.start(step, 1, context=Notes())
             await trio.sleep(1)
-            handle.cancel("enough")
+            handle.cancel(reason="enough")
             result: PipelineResult[Any, Any] = await handle.wait()
         assert result.status is SpanStatus.CANCELLED
         assert result.step_history[0].feedback == "Cancelled: enough"

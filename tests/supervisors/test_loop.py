@@ -420,7 +420,7 @@ class TestStopping:
         async with open_system() as system:
             handle = await system.start(LoopStep("grow", body, exit_condition=never), 1, context=Notes())
             await trio.sleep(3)
-            handle.cancel("enough")
+            handle.cancel(reason="enough")
             result: PipelineResult[Any, Any] = await handle.wait()
         assert result.status is SpanStatus.CANCELLED
         assert result.context.lines == ["a 1"]

@@ -201,3 +201,13 @@ def test_a_declared_map_gives_its_keys() -> None:
 def test_a_map_that_cannot_run_is_refused_when_it_is_built(options: dict[str, Any], text: str) -> None:
     with pytest.raises(StepDefinitionError, match=text):
         MapStep("all", Step("double", double), **options)
+
+
+def test_an_item_that_failed_in_the_middle_leaves_nothing_to_the_items_after_it() -> None:
+    async def write(item: int, *, context: Basket) -> int:
+        context.seen.append(item)
+        return item
+
+    body = Step[Any, Any, Any]("write", write) >> Step[Any, Any, Any]("explode", explode_on_two)
+    step = MapStep[Any, Any, Any]("all", body, over="items", on_item_failure="ignore")
+    assert run_pipeline(step, None, context=Basket([1, 2, 3])).context.seen == [1, 3]

@@ -361,7 +361,7 @@ class TestBranchFailures:
         async with open_system() as system:
             handle = await system.start(parallel({"a": leaf(slow), "b": gives(1, after=1), "c": leaf(slow)}), None)
             await trio.sleep(5)
-            handle.cancel("enough")
+            handle.cancel(reason="enough")
             result: Any = await handle.wait()
         step = only(result)
         assert step.feedback == "Cancelled: enough"

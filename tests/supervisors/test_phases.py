@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
@@ -295,7 +295,76 @@ class TestRetries:
         called: list[Any] = []
         plugin = Says(no(), GOOD)
         await run_leaf(called.append, plugins=[plugin], retry=on(FailureDomain.PLUGIN))
-        assert called == ["in", "in"]
+        assert len(called) == 2
+
+    async def test_what_the_plugin_said_reaches_the_next_try_at_the_end_of_a_text(self) -> None:
+        called: list[Any] = []
+        await run_leaf(called.append, plugins=[Says(no("shorter"), GOOD)], retry=on(FailureDomain.PLUGIN))
+        assert called == ["in", "in\nshorter"]
+
+    async def test_what_the_plugin_said_reaches_the_next_try_as_an_entry_of_a_dict(self) -> None:
+        called: list[Any] = []
+        given = {"text": "in"}
+        await run_leaf(called.append, data=given, plugins=[Says(no("shorter"), GOOD)], retry=on(FailureDomain.PLUGIN))
+        assert called == [{"text": "in"}, {"text": "in", "feedback": "shorter"}]
+        assert given == {"text": "in"}
+
+    async def test_an_agent_that_declares_feedback_gets_it_there_and_its_input_as_it_was(self) -> None:
+        called: list[Any] = []
+
+        def agent(data: str, *, feedback: str | None) -> None:
+            called.append((data, feedback))
+
+        await run_leaf(agent, plugins=[Says(no("one"), no("two"), GOOD)], retry=on(FailureDomain.PLUGIN))
+        assert called == [("in", None), ("in", "one"), ("in", "two")]
+
+    async def test_an_input_that_has_no_place_for_feedback_stays_as_it_is(self) -> None:
+        called: list[Any] = []
+        await run_leaf(called.append, data=1, plugins=[Says(no(), GOOD)], retry=on(FailureDomain.PLUGIN))
+        assert called == [1, 1]
+
+    async def test_feedback_is_given_after_the_prompt_processors(self) -> None:
+        called: list[Any] = []
+        plugin = Says(no("shorter"), GOOD)
+        await run_leaf(called.append, prompt_processors=[str.upper], plugins=[plugin], retry=on(FailureDomain.PLUGIN))
+        assert called == ["IN", "IN\nshorter"]
+
+    async def test_feedback_stays_known_when_the_try_after_it_fails_otherwise(self) -> None:
+        tries: Iterator[Callable[..., Any]] = iter([lambda: "ok", boom, lambda: "ok"])
+        called: list[Any] = []
+
+        def agent(data: str) -> Any:
+            called.append(data)
+            return next(tries)()
+
+        both = on(FailureDomain.PLUGIN, FailureDomain.AGENT)
+        await run_leaf(agent, plugins=[Says(no("shorter"), GOOD)], retry=both)
+        assert called == ["in", "in\nshorter", "in\nshorter"]
+
+    async def test_after_a_plugin_s_no_and_an_agent_s_error_the_chain_has_both(self) -> None:
+        tries: Iterator[Callable[..., Any]] = iter([lambda: "ok", boom])
+        both = on(FailureDomain.PLUGIN, FailureDomain.AGENT, max_attempts=2)
+        result = await run_leaf(lambda data: next(tries)(), plugins=[Says(no("shorter"))], retry=both)
+        failure = failure_of(result)
+        assert result.feedback == "Agent execution failed with ValueError: boom"
+        assert failure.cause is not None
+        assert (failure.cause.domain, failure.cause.attempt) == (FailureDomain.PLUGIN, 1)
+        assert str(failure) == (
+            "a: Agent execution failed with ValueError: boom (attempt 2), "
+            "after a: Plugin validation failed after max retries: shorter (plugin 'Says')"
+        )
+
+    async def test_tries_that_failed_in_one_domain_make_no_chain(self) -> None:
+        result = await run_leaf(boom, retry=on(FailureDomain.AGENT))
+        assert (result.attempts, failure_of(result).cause) == (3, None)
+
+    async def test_of_each_other_domain_the_chain_has_the_last_failure(self) -> None:
+        tries: Iterator[Callable[..., Any]] = iter([lambda: "ok", boom, lambda: "ok", boom])
+        both = on(FailureDomain.PLUGIN, FailureDomain.AGENT, max_attempts=4)
+        plugin = Says(no("one"), no("two"))
+        failure = failure_of(await run_leaf(lambda data: next(tries)(), plugins=[plugin], retry=both))
+        assert failure.cause is not None
+        assert (failure.cause.message, failure.cause.cause) == ("two", None)
 
     async def test_a_validator_s_failure_is_never_tried_again(self) -> None:
         called: list[Any] = []
@@ -625,6 +694,6 @@ async def test_a_helper_that_is_cancelled_ends_the_step(autojump_clock: MockCloc
     async with open_system() as system:
         handle = await system.start(Step[Any, Any, Any]("a", same, validators=[forever]), 1)
         await trio.sleep(1)
-        handle.cancel("enough")
+        handle.cancel(reason="enough")
         result = await handle.wait()
     assert result.step_history[0].feedback == "Cancelled: enough"

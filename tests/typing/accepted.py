@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import assert_type
 
 import attrs
@@ -119,6 +119,21 @@ def wider(number: object) -> bool:
 
 
 assert_type(Step("double", double) >> Step("wider", wider), Pipeline[int, bool, object])
+
+
+# An agent that yields its output in parts gives a whole of the same type.
+async def spell(text: str) -> AsyncIterator[str]:
+    for letter in text:
+        yield letter
+
+
+async def spell_noting(text: str, *, context: Notes) -> AsyncIterator[str]:
+    yield f"{text} {context}"
+
+
+assert_type(Step("spell", spell), Step[str, str, object])
+assert_type(step(spell_noting), Step[str, str, Notes])
+assert_type(step(spell) >> Step("spell_noting", spell_noting), Pipeline[str, str, Notes])
 
 # Any step is an `AnyStep`.
 steps: list[AnyStep] = [chain, noting, decorated]

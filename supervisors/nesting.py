@@ -1,0 +1,20 @@
+"""Which agent's code is running: a run that it starts becomes part of the run around it."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from flujo_actors.supervisors.leaf import LeafActor
+
+CURRENT_AGENT: Final[ContextVar[LeafActor | None]] = ContextVar("flujo_actors current agent", default=None)
+"""The agent whose code this task runs, and those that it starts; `None` for none."""
+
+
+def current_agent(system: object) -> LeafActor | None:
+    """The actor of the agent whose code this task runs, if it belongs to a run of this system and is at work."""
+    actor = CURRENT_AGENT.get()
+    if actor is None or actor.mailbox.closed or actor.environment.system is not system:
+        return None
+    return actor

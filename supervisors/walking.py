@@ -1,0 +1,75 @@
+"""Looking at the actors that are alive, and cancelling some of them: no actor has to be registered for it anywhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from flujo_actors.snapshots import ActorSnapshot, ActorState
+from flujo_actors.supervisors.step_actor import StepActor
+
+Actors = Iterable[StepActor[Any]]
+
+
+def walk(actors: Actors) -> Iterator[StepActor[Any]]:
+    """These actors and all below them, parents before children."""
+    for actor in tuple(actors):
+        yield actor
+        yield from walk(actor.below())
+
+
+def cancel_part(actors: Actors, path_or_span_id: str, reason: str) -> bool:
+    """Cancel the part of a run that a path, or the id of a running actor's span, names.
+
+    A path may also name an iteration or item (`grow[3]`), or a step whose fallback is running.
+
+    Returns:
+        Whether anything was running there.
+    """
+    named = next((actor.place.path for actor in walk(actors) if actor.place.span_id == path_or_span_id), None)
+    return _cancel_at(actors, path_or_span_id if named is None else named, reason)
+
+
+def _cancel_at(actors: Actors, path: str, reason: str) -> bool:
+    found = False
+    for actor in tuple(actors):
+        if actor.place.path == path or actor.place.path.startswith(f"{path}/"):
+            found = found or not actor.mailbox.closed
+            actor.cancel(reason)  # and with it all below; its fallback stands beside it, and comes later here
+        else:
+            found = _cancel_at(actor.below(), path, reason) or found
+    return found
+
+
+def snapshot_of(actor: StepActor[Any], now: float, deadline: float = math.inf) -> ActorSnapshot:
+    """What an actor and those below it are doing.
+
+    Args:
+        actor: the actor.
+        now: the time, on trio's clock.
+        deadline: the nearest time limit above it, on trio's clock.
+    """
+    place = actor.place
+    if actor.owns_scope:
+        deadline = min(deadline, actor.cancel_scope.deadline)
+    return ActorSnapshot(
+        path=place.path,
+        span_id=place.span_id,
+        kind=actor.step.kind,
+        state=_state_of(actor),
+        attempt=actor.attempt,
+        running_s=now - place.started_at,
+        time_left_s=None if deadline == math.inf else max(deadline - now, 0.0),
+        mailbox_length=len(actor.mailbox),
+        attributes=dict(place.attributes),
+        children=tuple(snapshot_of(child, now, deadline) for child in actor.below()),
+    )
+
+
+def _state_of(actor: StepActor[Any]) -> ActorState:
+    if actor.mailbox.closed:
+        return ActorState.ENDED
+    if actor.cancel_scope.cancel_called:
+        return ActorState.CANCELLING
+    return ActorState.RUNNING if actor.has_begun else ActorState.WAITING
