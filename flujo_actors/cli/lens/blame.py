@@ -28,10 +28,11 @@ from flujo_actors.storage import RunRecord
 @database_option
 @json_option
 def blame(*, run_id: str, path: str | None, database: Path | None, as_json: bool) -> None:
-    """Say what made a run fail or, with PATH, which steps wrote a value of its context.
+    """Say what made a run fail, or which steps wrote a value.
 
-    PATH is written as in Python: `notes['k']`, `lines[3]`. The step that ended last stands first. A step counts that
-    wrote the value, something in it, or something around it.
+    Without PATH: the failures from the run's own down to the step and the attempt that caused it. With PATH: the
+    steps that wrote this value of the context. PATH is written as in Python: `notes['k']`, `lines[3]`. The step
+    that ended last stands first. A step counts that wrote the value, something in it, or something around it.
     """
     with open_to_read(database) as backend:
         run, trace = find_trace(backend, run_id)

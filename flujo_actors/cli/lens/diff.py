@@ -54,10 +54,11 @@ _COLUMNS = (
 )
 @json_option
 def diff(*, first: str, second: str, database: Path | None, threshold: float, as_json: bool) -> None:
-    """Compare two runs, step by step: what only one has, what ended another way, what took or gave something else.
+    """Compare two runs, step by step.
 
-    Steps are matched by their paths. Those that ended another way come first, then those whose difference makes up
-    most of the run. The exit code is 0 also where the runs differ.
+    Shown is what only one has, what ended another way, what took longer, cost more or gave something else. Steps
+    are matched by their paths. Those that ended another way come first, then those whose difference makes up most
+    of the run. The exit code is 0 also where the runs differ.
     """
     with open_to_read(database) as backend:
         run_a, trace_a = find_trace(backend, first)

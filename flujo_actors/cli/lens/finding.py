@@ -12,7 +12,7 @@ import click
 from rich.text import Text
 
 from flujo_actors.cli.errors import BadInputError
-from flujo_actors.cli.lens.times import Moment
+from flujo_actors.cli.lens.times import as_moment
 from flujo_actors.cli.text import STATUS_STYLES, amount, duration, moment, shortened
 from flujo_actors.lens import TraceTree
 from flujo_actors.spans import SpanStatus
@@ -56,8 +56,15 @@ def filter_options(command: _Command) -> _Command:
     options = [
         click.option("--status", type=statuses, callback=_as_status, help="Only runs of this status."),
         click.option("--pipeline", metavar="NAME", help="Only runs of the pipeline of this name."),
-        click.option("--since", type=Moment(), help="Only runs that started then or later; ISO, or an age: 2h, 3d."),
-        click.option("--until", type=Moment(), help="Only runs that started before that; ISO, or an age."),
+        click.option(
+            "--since",
+            metavar="TIME",
+            callback=as_moment,
+            help="Only runs that started then or later; ISO, or an age: 2h, 3d.",
+        ),
+        click.option(
+            "--until", metavar="TIME", callback=as_moment, help="Only runs that started before that; ISO, or an age."
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -89,19 +96,17 @@ def find_trace(backend: StateBackend, name: str) -> tuple[RunRecord, TraceTree]:
         BadInputError: as for `find_run`, or the run was deleted meanwhile.
     """
     run = find_run(backend, name)
-    return run, read_trace(backend, run)
-
-
-def read_trace(backend: StateBackend, run: RunRecord) -> TraceTree:
-    """The trace of a run.
-
-    Raises:
-        BadInputError: the run was deleted meanwhile.
-    """
-    trace = backend.get_trace(run.run_id)
+    trace = read_trace(backend, run)
     if trace is None:
         raise BadInputError(f"run {run.run_id} was deleted meanwhile")
-    return TraceTree.from_trace(trace, now=time.time() if run.status is SpanStatus.RUNNING else None)
+    return run, trace
+
+
+def read_trace(backend: StateBackend, run: RunRecord) -> TraceTree | None:
+    """The trace of a run, `None` when it was deleted meanwhile."""
+    trace = backend.get_trace(run.run_id)
+    now = time.time() if run.status is SpanStatus.RUNNING else None
+    return None if trace is None else TraceTree.from_trace(trace, now=now)
 
 
 def headline(run: RunRecord) -> Text:

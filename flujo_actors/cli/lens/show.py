@@ -35,9 +35,10 @@ FAILURES_SHOWN: Final = 20
 @database_option
 @json_option
 def show(*, run_id: str, database: Path | None, as_json: bool) -> None:
-    """Show one run at a glance: its record, its slowest and costliest steps, its failures.
+    """Show one run at a glance.
 
-    Steps are ranked by what they took and spent themselves, without the steps inside them.
+    Shown are its record, its slowest and costliest steps, its failures. Steps are ranked by what they took and
+    spent themselves, without the steps inside them.
     """
     with open_to_read(database) as backend:
         run, trace = find_trace(backend, run_id)

@@ -56,7 +56,8 @@ def stats(
     figures = Figures()
     with open_to_read(database) as backend:
         for run in wanted.runs(backend) if run_id is None else [find_run(backend, run_id)]:
-            figures.add(read_trace(backend, run))
+            if (trace := read_trace(backend, run)) is not None:
+                figures.add(trace)
     if as_json:
         print_json({"runs": figures.runs, "names": [attrs.asdict(each) for each in figures.by_name()]})
     elif figures.runs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
@@ -26,6 +27,7 @@ class Terminal:
 
     process: subprocess.Popen[bytes]
     controller: int
+    _decoder: codecs.IncrementalDecoder = attrs.Factory(codecs.getincrementaldecoder("utf-8"))
     shown: str = ""
     """Everything it has printed and was read so far, with the terminal's control sequences."""
 
@@ -50,7 +52,7 @@ class Terminal:
             part = os.read(self.controller, 65536)
         except OSError:  # how Linux reports that the other end is closed
             return False
-        self.shown += part.decode()
+        self.shown += self._decoder.decode(part)  # a character may come in two parts
         return bool(part)
 
 
