@@ -70,10 +70,9 @@ def _watch(run_id: str, database: Path | None, picture: _Picture) -> None:
 
 
 def _watch_live(run_id: str, database: Path | None, display: TraceDisplay, console: Console) -> None:
-    tree = _Tree(display, console)
-    # The last picture stands whole where it was; while the run goes on what fits into the window is shown.
+    # While the run goes on, what fits into the window is shown; the last picture stands whole in its place.
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        tree.live = live
+        tree = _Tree(display, console, live)
         _watch(run_id, database, tree)
     print_lines(tree.lines, console)
 
@@ -84,13 +83,13 @@ class _Tree:
 
     display: TraceDisplay
     console: Console
-    live: Live | None = None
+    live: Live
     lines: list[Text] = attrs.Factory(list[Text])
+    """The last picture, whole."""
 
     def draw(self, run: RunRecord, trace: TraceTree) -> None:
         self.lines = [headline(run), *trace_lines(trace, self.display, self.console)]
-        if self.live is not None:
-            self.live.update(Group(*map(_uncut, self._in_sight())), refresh=True)
+        self.live.update(Group(*map(_on_one_line, self._in_sight())), refresh=True)
 
     def _in_sight(self) -> list[Text]:
         """What fits into the window: the run, and the steps that began last."""
@@ -101,7 +100,7 @@ class _Tree:
         return [*self.lines[:2], Text(f"… {hidden} earlier", style="dim"), *self.lines[hidden + 2 :]]
 
 
-def _uncut(line: Text) -> Text:
+def _on_one_line(line: Text) -> Text:
     line.no_wrap, line.overflow = True, "ellipsis"
     return line
 
