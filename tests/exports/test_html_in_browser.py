@@ -8,8 +8,9 @@ import re
 import attrs
 import pytest
 
+from flujo_actors.cli.text import dollars, duration
 from flujo_actors.lens import TraceTree
-from flujo_actors.spans import SpanStatus
+from flujo_actors.spans import SpanStatus, build_trace
 from tests.exports.browser import Page
 from tests.exports.conftest import RUN, Show
 from tests.stored_runs import START, SpanMaker, failure
@@ -201,6 +202,25 @@ def test_attributes_of_other_shapes_than_this_version_writes_do_not_break_the_pa
     page.click("#span-2 .name")
     assert names(page) == ["pipeline_run", "odd", "odder"]
     assert_quiet(page)
+
+
+def test_what_goes_on_is_drawn_until_now_and_said_to(show: Show) -> None:
+    maker = SpanMaker()
+    root = maker.add("", 0.0, None, status=SpanStatus.RUNNING)
+    maker.add("done", 0.0, 1.0, parent=root)
+    trace = TraceTree.from_trace(build_trace(maker.spans) or {}, now=START + 4.0)
+    page = show(trace, attrs.evolve(RUN, status=SpanStatus.RUNNING))
+    assert page.texts(".took") == ["4.00 s so far", "1.00 s"]
+    assert page.evaluate("document.querySelector('#span-0 .bar').className") == "bar open"
+    assert_quiet(page)
+
+
+def test_times_and_money_are_written_as_on_the_command_line(show: Show, failed: TraceTree) -> None:
+    page = show(failed)
+    for seconds in (0.0, 1e-7, 0.00035, 0.0009996, 0.0123, 0.9994, 1.0, 4.56, 59.99, 60.0, 200.4, 3599.6, 7260.0):
+        assert page.evaluate(f"formatSeconds({seconds})") == duration(seconds)
+    for cost in (1e-7, 1e-6, 0.024, 0.1 + 0.2, 12.5, 1_000_000.0):
+        assert page.evaluate(f"formatCost({cost})") == dollars(cost)
 
 
 def test_the_page_asks_for_nothing_but_itself(show: Show, failed: TraceTree) -> None:

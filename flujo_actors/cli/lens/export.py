@@ -44,7 +44,7 @@ def export(*, run_id: str, database: Path | None, name: str, output: Path | None
     head = ExportedRun(run.run_id, run.pipeline, run.status, run.total_cost_usd, run.total_tokens)
     text = FORMATS[name](trace, head)
     if output is None:
-        click.echo(text)
+        click.echo(text.encode())  # UTF-8 as the formats want it, whatever the locale says
         return
     try:
         output.write_text(text, encoding="utf-8")

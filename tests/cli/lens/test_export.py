@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Flujo
+from tests.cli.lens.terminal import FLUJO
 
 
 @pytest.mark.parametrize("format_name", ["html", "perfetto", "otlp-json"])
@@ -33,6 +36,17 @@ def test_a_file_that_cannot_be_written_gives_one_line(
     outcome = flujo("lens", "export", "latest", "--format", "html", "--output", output)
     assert outcome.code == 2
     assert problem in outcome.error_line
+
+
+def test_an_export_is_utf_8_whatever_the_locale_says(folder: Path, article: list[str]) -> None:
+    done = subprocess.run(
+        [*FLUJO, "lens", "export", "latest", "--format", "html"],
+        cwd=folder,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        check=True,
+    )
+    assert "✓" in done.stdout.decode("utf-8")
 
 
 def test_an_unknown_format_gives_one_line_that_names_the_formats(flujo: Flujo, article: list[str]) -> None:
