@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import attrs
 
 from flujo_actors.context.paths import Field, Path, parse_path
 from flujo_actors.lens.tree import SpanNode, TraceTree, as_mapping, mappings_in
+
+_MORE: Final = "…"
+"""Stands among the paths that a step wrote when there are more than its span names."""
 
 
 @attrs.frozen
@@ -39,7 +43,8 @@ class Attribution:
 
     node: SpanNode
     paths: tuple[str, ...]
-    """The paths it wrote that fit the one asked for."""
+    """The paths it wrote that fit the one asked for. `("…",)` for a step that wrote more than its span names, none of
+    which fits: it may have written this one too."""
     inside: bool
     """Whether a span below this one is also among those that wrote: what this one wrote may be only that."""
 
@@ -67,20 +72,20 @@ def writers_of(path: str, trace: TraceTree) -> list[Attribution] | None:
         trace: the trace of the run.
 
     Returns:
-        The steps, or `None` when the trace does not hold what steps wrote.
+        The steps, or `None` when the trace does not hold what steps wrote, as that of a run whose spans show no values.
 
     Raises:
         ValueError: it is not such a path.
     """
     wanted = _plain(parse_path(path))
-    writers = [(node, written) for node in trace.nodes if (written := _writes(node)) is not None]
-    if not writers:
+    if not any("writes" in node.span.attributes or "input" in node.span.attributes for node in trace.nodes):
         return None
-    known: dict[str, bool] = {}
+    fits = functools.cache(functools.partial(_overlap, wanted))  # a path in a loop is written again and again
     found: dict[SpanNode, tuple[str, ...]] = {}
     around: set[SpanNode] = set()
-    for node, written in reversed(writers):  # children before parents
-        fitting = tuple(each for each in written if known.setdefault(each, _overlap(wanted, each)))
+    for node in reversed(trace.nodes):  # children before parents
+        written = _writes(node)
+        fitting = tuple(filter(fits, written)) or tuple({_MORE}.intersection(written))
         if fitting:
             found[node] = fitting
             around.update(_ancestors(node, around))
@@ -115,9 +120,9 @@ def _causes(failure: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [*([] if cause is None else [cause]), *mappings_in(failure.get("others"))]
 
 
-def _writes(node: SpanNode) -> list[str] | None:
+def _writes(node: SpanNode) -> list[str]:
     writes = node.span.attributes.get("writes")
-    return [str(each) for each in cast("list[object]", writes)] if isinstance(writes, list) else None
+    return [str(each) for each in cast("list[object]", writes)] if isinstance(writes, list) else []
 
 
 def _overlap(wanted: tuple[object, ...], written: str) -> bool:

@@ -109,6 +109,30 @@ def test_a_trace_that_does_not_hold_what_steps_wrote_gives_no_answer() -> None:
     assert writers_of("notes", maker.tree()) is None
 
 
+def test_in_a_trace_that_shows_values_a_step_without_writes_wrote_nothing() -> None:
+    maker = SpanMaker()
+    maker.add("", 0.0, 1.0, input=None)
+    assert writers_of("notes", maker.tree()) == []
+
+
+def test_a_step_that_wrote_more_than_its_span_names_may_have_written_the_value() -> None:
+    maker = SpanMaker()
+    root = maker.add("", 0.0, 2.0)
+    maker.add("sure", 0.0, 1.0, parent=root, writes=["a", "notes", "…"])
+    maker.add("perhaps", 1.0, 2.0, parent=root, writes=["a", "b", "…"])
+    writers = writers_of("notes", maker.tree())
+    assert writers is not None
+    assert [(each.node.path, each.paths) for each in writers] == [("perhaps", ("…",)), ("sure", ("notes",))]
+
+
+def test_a_step_that_replaced_the_whole_context_wrote_everything() -> None:
+    maker = SpanMaker()
+    maker.add("", 0.0, 1.0, writes=[""])
+    writers = writers_of("notes['k']", maker.tree())
+    assert writers is not None
+    assert [each.paths for each in writers] == [("",)]
+
+
 def test_what_is_no_path_is_refused(writing: TraceTree) -> None:
     with pytest.raises(ValueError, match="is not a path such as"):
         writers_of("notes[", writing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +93,16 @@ def _cells(writer: Attribution, trace: TraceTree) -> list[Cell]:
     return [
         Text.assemble(status_mark(node.span.status), " ", one_line(node.title)),
         f"+{duration(max(0.0, trace.end_of(node) - trace.start))}",
-        ", ".join(one_line(each) for each in writer.paths),
-        "with the steps inside it" if writer.inside else "",
+        ", ".join(one_line(each) or "the whole context" for each in writer.paths),
+        ", ".join(_notes(writer)),
     ]
+
+
+def _notes(writer: Attribution) -> Iterator[str]:
+    if writer.paths == ("…",):
+        yield "perhaps: it wrote more than the trace names"
+    if writer.inside:
+        yield "with the steps inside it"
 
 
 def _writer_as_json(writer: Attribution) -> dict[str, Any]:

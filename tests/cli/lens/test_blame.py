@@ -91,6 +91,15 @@ def test_the_steps_that_wrote_a_value_as_json(flujo: Flujo, writing: None) -> No
     assert (first["path"], first["inside"]) == ("first", False)
 
 
+def test_a_step_that_wrote_more_than_the_trace_names_is_named_with_a_doubt(flujo: Flujo, folder: Path) -> None:
+    maker = SpanMaker()
+    maker.add("", 0.0, 1.0, writes=["a", "…"])
+    with SQLiteBackend(folder / "runs.db") as backend:
+        store(backend, "much", maker.spans)
+    _, line = flujo("lens", "blame", "much", "b").out.splitlines()
+    assert line.endswith("…      perhaps: it wrote more than the trace names")
+
+
 def test_a_trace_that_does_not_hold_what_steps_wrote_says_so(flujo: Flujo, folder: Path) -> None:
     maker = SpanMaker()
     maker.add("", 0.0, 1.0)
