@@ -96,11 +96,12 @@ def shortened(text: str, limit: int) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds in a unit that suits them: `350 µs`, `12.3 ms`, `4.56 s`, `3 min 20 s`."""
-    if seconds < 0.001:
+    # The limits are where the shorter unit would be rounded up to one of the longer.
+    if seconds < 0.000_999_5:
         return f"{seconds * 1e6:.0f} µs"
-    if seconds < 1:
+    if seconds < 0.999_95:
         return f"{seconds * 1e3:.1f} ms"
-    if seconds < 60:
+    if seconds < 59.995:
         return f"{seconds:.2f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -217,7 +217,23 @@ def test_what_goes_on_is_drawn_until_now_and_said_to(show: Show) -> None:
 
 def test_times_and_money_are_written_as_on_the_command_line(show: Show, failed: TraceTree) -> None:
     page = show(failed)
-    for seconds in (0.0, 1e-7, 0.00035, 0.0009996, 0.0123, 0.9994, 1.0, 4.56, 59.99, 60.0, 200.4, 3599.6, 7260.0):
+    for seconds in (
+        0.0,
+        1e-7,
+        0.00035,
+        0.0009994,
+        0.0009996,
+        0.0123,
+        0.9994,
+        0.99996,
+        1.0,
+        4.56,
+        59.99,
+        59.996,
+        200.4,
+        3599.6,
+        7260.0,
+    ):
         assert page.evaluate(f"formatSeconds({seconds})") == duration(seconds)
     for cost in (1e-7, 1e-6, 0.024, 0.1 + 0.2, 12.5, 1_000_000.0):
         assert page.evaluate(f"formatCost({cost})") == dollars(cost)

@@ -22,7 +22,7 @@ def test_what_ended_another_way_stands_first_then_what_makes_up_most_of_the_run(
     assert first.status == (SpanStatus.COMPLETED, SpanStatus.FAILED)
     assert first.attempts == (1, 2)
     assert first.seconds_changed_by == pytest.approx(1.0)
-    weights = [each.weight for each in comparison.differences[3:]]
+    weights = [round(each.weight, 6) for each in comparison.differences[3:]]
     assert weights == sorted(weights, reverse=True)
 
 

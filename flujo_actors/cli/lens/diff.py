@@ -15,7 +15,7 @@ from rich.text import Text
 from flujo_actors.cli.database import database_option, open_to_read
 from flujo_actors.cli.lens.finding import find_trace, headline
 from flujo_actors.cli.run import json_option
-from flujo_actors.cli.tables import Cell, Column, show_table
+from flujo_actors.cli.tables import Cell, Column, print_lines, show_table
 from flujo_actors.cli.text import (
     STATUS_STYLES,
     dollars,
@@ -52,8 +52,9 @@ _COLUMNS = (
     metavar="PERCENT",
     help="Leave out steps of which only the time differs, by less than this share of the longer run.",
 )
+@click.option("--values", "with_values", is_flag=True, help="Show inputs and outputs that differ.")
 @json_option
-def diff(*, first: str, second: str, database: Path | None, threshold: float, as_json: bool) -> None:
+def diff(*, first: str, second: str, database: Path | None, threshold: float, with_values: bool, as_json: bool) -> None:
     """Compare two runs, step by step.
 
     Shown is what only one has, what ended another way, what took longer, cost more or gave something else. Steps
@@ -70,16 +71,14 @@ def diff(*, first: str, second: str, database: Path | None, threshold: float, as
     console = new_console()
     for letter, run in (("A", run_a), ("B", run_b)):
         console.print(Text.assemble(f"{letter}  ", headline(run)), soft_wrap=True)
-    _show(comparison, console)
+    _show(comparison, console, with_values=with_values)
 
 
-def _show(comparison: Comparison, console: Console) -> None:
-    for line in (*_alone("A", comparison.only_in_first), *_alone("B", comparison.only_in_second)):
-        console.print(line, soft_wrap=True)
+def _show(comparison: Comparison, console: Console, *, with_values: bool) -> None:
+    print_lines([*_alone("A", comparison.only_in_first), *_alone("B", comparison.only_in_second)], console)
     if comparison.differences:
         show_table(_COLUMNS, map(_cells, comparison.differences), console)
-        for line in _value_lines(comparison.differences):
-            console.print(line, soft_wrap=True)
+        print_lines(_value_lines(comparison.differences) if with_values else (), console)
     elif not comparison.only_in_first and not comparison.only_in_second:
         click.echo("no differences")
 

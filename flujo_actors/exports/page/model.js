@@ -57,9 +57,9 @@ function ownSeconds(model, span) {
 }
 
 function formatSeconds(seconds) {
-  if (seconds < 0.001) return `${(seconds * 1e6).toFixed(0)} µs`;
-  if (seconds < 1) return `${(seconds * 1e3).toFixed(1)} ms`;
-  if (seconds < 60) return `${seconds.toFixed(2)} s`;
+  if (seconds < 0.0009995) return `${(seconds * 1e6).toFixed(0)} µs`;
+  if (seconds < 0.99995) return `${(seconds * 1e3).toFixed(1)} ms`;
+  if (seconds < 59.995) return `${seconds.toFixed(2)} s`;
   const minutes = Math.floor(Math.round(seconds) / 60), rest = Math.round(seconds) % 60;
   return minutes < 60 ? `${minutes} min ${rest} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

@@ -11,10 +11,14 @@ from tests.stored_runs import SpanMaker, store
 DIFFERENCES = """\
 A  run RUN-ID  article  DATE AND TIME  2.60 s  $0.024, 178 tokens  completed
 B  run RUN-ID  article  DATE AND TIME  3.00 s  $0.024, 180 tokens  failed
-step                     status                       duration             change    cost     tokens  attempts
-review/facts             completed → failed  600.0 ms → 1.20 s  +600.0 ms (+100%)                        1 → 2
-pipeline_run             completed → failed    2.60 s → 3.00 s   +400.0 ms (+15%)  $0.024  178 → 180
-review                   completed → failed  800.0 ms → 1.20 s   +400.0 ms (+50%)
+step                          status                       duration             change    cost     tokens  att\
+empts  differs
+review/facts                  completed → failed  600.0 ms → 1.20 s  +600.0 ms (+100%)                        \
+1 → 2  input
+pipeline_run                  completed → failed    2.60 s → 3.00 s   +400.0 ms (+15%)  $0.024  178 → 180     \
+       input, output
+review                        completed → failed  800.0 ms → 1.20 s   +400.0 ms (+50%)                        \
+       input, output
 """
 
 
@@ -45,7 +49,7 @@ def two_runs(folder: Path) -> None:
 
 def test_steps_of_one_run_only_and_values_that_differ_are_shown(flujo: Flujo, folder: Path) -> None:
     two_runs(folder)
-    assert flujo("lens", "diff", "a", "b").out.splitlines()[2:] == [
+    assert flujo("lens", "diff", "a", "b", "--values").out.splitlines()[2:] == [
         "only in A  old and what is inside it",
         "only in B  new",
         "step          duration           change  differs",
