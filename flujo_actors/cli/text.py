@@ -124,6 +124,11 @@ def dollars(cost_usd: float) -> str:
     return f"${cost_usd:.6f}".rstrip("0").rstrip(".") if cost_usd >= 1e-6 else "less than $0.000001"
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things: `1 run`, `2 runs`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def as_json_value(value: Any) -> Any:
     """A value as JSON values: attrs classes, dataclasses and models as objects, what JSON lacks as text."""
     try:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from flujo_actors.cli.tables import print_lines
-from flujo_actors.cli.text import STATUS_MARKS, STATUS_STYLES, amount, duration, one_line
+from flujo_actors.cli.text import STATUS_MARKS, STATUS_STYLES, amount, counted, duration, one_line
 from flujo_actors.lens import SpanNode, TraceTree
 from flujo_actors.spans import SpanStatus
 
@@ -119,9 +119,9 @@ def _details(node: SpanNode, trace: TraceTree, *, shown_below: bool) -> Text:
     notes = [f"{key} {one_line(str(attributes[key]))}" for key in ("iteration", "item") if key in attributes]
     branch = one_line(str(attributes.get("branch", node.span.name)))
     notes += [f"branch {branch}"] if branch != one_line(node.span.name) else []
-    notes += [f"{len(node.attempts)} attempts"] if node.attempts else []
+    notes += [counted(len(node.attempts), "attempt")] if node.attempts else []
     notes += [spent] if (spent := amount(node.cost_usd, node.tokens)) else []
-    notes += [] if shown_below else [f"{len(node.children)} steps inside"]
+    notes += [] if shown_below else [f"{counted(len(node.children), 'step')} inside"]
     parts = [Text(note, style="dim") for note in notes]
     return _joined([*parts, *([] if node.failure is None else [failure_text(node.failure)])])
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from flujo_actors.cli.errors import BadInputError
 from flujo_actors.cli.lens.times import as_moment
-from flujo_actors.cli.text import STATUS_STYLES, amount, duration, moment, shortened
+from flujo_actors.cli.text import STATUS_STYLES, amount, counted, duration, moment, shortened
 from flujo_actors.lens import TraceTree
 from flujo_actors.spans import SpanStatus
 from flujo_actors.storage import RunRecord, StateBackend
@@ -124,7 +124,7 @@ def length(run: RunRecord) -> str:
 def _recent(backend: StateBackend, back: int) -> RunRecord:
     runs = backend.list_runs(limit=back + 1)
     if len(runs) <= back:
-        held = "no run" if not runs else "one run" if len(runs) == 1 else f"{len(runs)} runs"
+        held = counted(len(runs), "run") if runs else "no run"
         raise BadInputError(f"there is no run that far back; the database holds {held}")
     return runs[back]
 

@@ -12,7 +12,7 @@ from flujo_actors.cli.errors import BadInputError
 from flujo_actors.cli.lens.finding import RunFilter, filter_options, find_run, read_trace
 from flujo_actors.cli.run import json_option
 from flujo_actors.cli.tables import Cell, Column, show_table
-from flujo_actors.cli.text import dollars, duration, new_console, print_json, shortened
+from flujo_actors.cli.text import counted, dollars, duration, new_console, print_json, shortened
 from flujo_actors.lens import Figures, NameFigures
 from flujo_actors.spans import SpanStatus
 
@@ -61,7 +61,7 @@ def stats(
     if as_json:
         print_json({"runs": figures.runs, "names": [attrs.asdict(each) for each in figures.by_name()]})
     elif figures.runs:
-        click.echo("1 run" if figures.runs == 1 else f"{figures.runs} runs")
+        click.echo(counted(figures.runs, "run"))
         show_table(_COLUMNS, map(_cells, figures.by_name()), new_console())
     else:
         click.echo("no runs")

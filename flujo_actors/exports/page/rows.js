@@ -234,7 +234,7 @@ function notesOf(span) {
   const { attributes } = span, tries = triesOf(span).length;
   return [
     ...["iteration", "branch", "item"].filter((key) => key in attributes && attributes[key] !== span.name).map((key) => `${key} ${attributes[key]}`),
-    tries ? `${tries} attempts` : "",
+    tries ? `${tries} attempt${tries === 1 ? "" : "s"}` : "",
     formatSpending(attributes),
   ].filter(Boolean);
 }
