@@ -6,6 +6,7 @@ The layers, imports run downward only:
     system, run                         assemble a run
     supervisors/*  storage/*  actors/*  policies over messages | spans to disk | users' own actors
     actor, mailbox, messages, clock     the kernel of the actor model
+    lens/*, exports/*                   read traces: pure functions over what storage gives
     steps/*, context/*, results, spans, events, failures, limits, usage, errors     plain data and pure functions
 """
 

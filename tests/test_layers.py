@@ -18,6 +18,7 @@ LAYERS = [
     {"system", "run"},
     {"supervisors", "storage", "actors"},
     {"actor", "mailbox", "messages", "clock", "nurseries", "watching"},
+    {"lens", "exports"},
     {
         "steps",
         "context",
@@ -103,6 +104,8 @@ def test_imports_run_downward(module: str) -> None:
         ("context", {"supervisors", "storage", "actor", "mailbox", "messages", "steps"}),
         ("mailbox", {"actor", "messages", "results", "spans", "steps"}),
         ("actor", {"messages", "results", "spans", "steps"}),
+        ("lens", HEIGHT.keys() - {"lens", "spans", "context"}),
+        ("exports", HEIGHT.keys() - {"exports", "lens", "spans", "_version"}),
         ("errors", HEIGHT.keys() - {"errors"}),
     ],
 )
@@ -112,7 +115,7 @@ def test_parts_that_do_not_know_each_other(part: str, foreign: set[str]) -> None
 
 
 def test_plain_data_and_policies_do_not_import_trio() -> None:
-    pure = [module for module in MODULES if HEIGHT.get(part_of(module)) == HEIGHT["steps"]]
+    pure = [module for module in MODULES if HEIGHT.get(part_of(module)) in {HEIGHT["steps"], HEIGHT["lens"]}]
     pure += ["flujo_actors.supervisors.decisions", "flujo_actors.supervisors.recording"]
     pure_actors = ("endings", "events", "intensity", "messages", "specifications", "strategies")
     pure += [f"flujo_actors.actors.{name}" for name in pure_actors]
