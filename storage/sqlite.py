@@ -16,7 +16,7 @@ from flujo_actors.spans import Span, SpanStatus
 from flujo_actors.storage.backend import StateBackend
 from flujo_actors.storage.database import Database, Row
 from flujo_actors.storage.owner import Owner, current_owner, has_died
-from flujo_actors.storage.plain import encode_attributes
+from flujo_actors.storage.plain import encode_all
 from flujo_actors.storage.records import RunRecord, SpanStatistics, SpanTally
 from flujo_actors.storage.traces import settled_spans, spans_of, trace_of
 
@@ -55,12 +55,9 @@ _FIND_RUNS: Final = """
     ORDER BY started_at DESC, id DESC LIMIT ?
 """
 
-_INSERT_SPAN: Final = """
-    INSERT INTO spans (run, span_id, parent_span_id, name, start_time, end_time, status, attributes)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (run, span_id) DO UPDATE SET
-        parent_span_id = excluded.parent_span_id, name = excluded.name, start_time = excluded.start_time,
-        end_time = excluded.end_time, status = excluded.status, attributes = excluded.attributes
+_INSERT_SPANS: Final = """
+    INSERT OR REPLACE INTO spans
+        (run, span_id, parent_span_id, name, start_time, end_time, status, attributes)
 """
 
 _SELECT_SPANS: Final = """
@@ -97,10 +94,11 @@ class SQLiteBackend(StateBackend):
         path: the file. One that is empty is taken as new; one that something else has written is refused.
         read_only: refuse to write, and be content with a file that may only be read. Such a file is read as
             it was when it was opened: open it again to see what was written since.
+        lock_timeout: seconds to wait for another process that has locked the file before it is an error.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:
-        self._database = Database(Path(path).absolute(), read_only=read_only)
+    def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False, lock_timeout: float = 5.0) -> None:
+        self._database = Database(Path(path).absolute(), read_only=read_only, lock_timeout=lock_timeout)
 
     @property
     def path(self) -> Path:
@@ -129,7 +127,9 @@ class SQLiteBackend(StateBackend):
     def record_spans(self, run_id: str, spans: Sequence[Span]) -> None:
         """See `StateBackend.record_spans`."""
         with self.transaction():
-            self._insert_spans(self._key_of(run_id), spans)
+            key = self._key_of(run_id)
+            if spans:
+                self._insert_spans(key, spans)
 
     def record_run_end(self, run: RunRecord) -> None:
         """See `StateBackend.record_run_end`."""
@@ -148,7 +148,13 @@ class SQLiteBackend(StateBackend):
     def delete_run(self, run_id: str) -> bool:
         """See `StateBackend.delete_run`."""
         with self.transaction():
-            return self._database.execute("DELETE FROM runs WHERE run_id = ?", (run_id,)) > 0
+            try:
+                key = self._key_of(run_id)
+            except UnknownRunError:
+                return False
+            self._database.execute("DELETE FROM spans WHERE run = ?", (key,))
+            self._database.execute("DELETE FROM runs WHERE id = ?", (key,))
+            return True
 
     def get_run(self, run_id: str) -> RunRecord | None:
         """See `StateBackend.get_run`."""
@@ -183,17 +189,13 @@ class SQLiteBackend(StateBackend):
 
     def get_spans(self, run_id: str) -> list[Span]:
         """See `StateBackend.get_spans`."""
-        with self._database.snapshot():
-            run = self.get_run(run_id)
-            rows = self._database.rows(_SELECT_SPANS, (run_id,))
+        run, rows = self._read(run_id)
         return [] if run is None else settled_spans(run, map(_span_from, rows))
 
     def get_trace(self, run_id: str) -> dict[str, Any] | None:
         """See `StateBackend.get_trace`."""
-        with self._database.snapshot():
-            run = self.get_run(run_id)
-            spans = self.get_spans(run_id)
-        return None if run is None else trace_of(run, spans)
+        run, rows = self._read(run_id)
+        return None if run is None else trace_of(run, settled_spans(run, map(_span_from, rows)))
 
     def get_span_statistics(self, run_id: str | None = None) -> SpanStatistics:
         """See `StateBackend.get_span_statistics`."""
@@ -207,6 +209,11 @@ class SQLiteBackend(StateBackend):
             for span in self._recorded_as_running(keys):
                 tally.add(span)
         return tally.statistics()
+
+    def _read(self, run_id: str) -> tuple[RunRecord | None, list[Row]]:
+        """The record of a run and its spans as rows, from one state of the file."""
+        with self._database.snapshot():
+            return self.get_run(run_id), self._database.rows(_SELECT_SPANS, (run_id,))
 
     def _key_of(self, run_id: str) -> int:
         """The number under which the spans of a run are stored."""
@@ -227,6 +234,7 @@ class SQLiteBackend(StateBackend):
         return key, key
 
     def _insert_spans(self, key: int, spans: Sequence[Span]) -> None:
+        texts = encode_all([span.attributes for span in spans])
         rows = [
             (
                 key,
@@ -236,11 +244,11 @@ class SQLiteBackend(StateBackend):
                 span.start_time,
                 span.end_time,
                 str(span.status),
-                encode_attributes(span.attributes),
+                attributes,
             )
-            for span in spans
+            for span, attributes in zip(spans, texts, strict=True)
         ]
-        self._database.execute_many(_INSERT_SPAN, rows)
+        self._database.insert(_INSERT_SPANS, rows)
 
     def _recorded_as_running(self, keys: tuple[int, int]) -> Iterator[Span]:
         rows = self._database.rows(_SELECT_RUNNING_SPANS, keys)

@@ -153,10 +153,10 @@ class TestFile:
 class TestUnusable:
     """A file that cannot be used is refused in words, and stays as it was."""
 
-    def refuse(self, path: Path, words: str, *, read_only: bool = False) -> None:
+    def refuse(self, path: Path, words: str, *, read_only: bool = False, lock_timeout: float = 5.0) -> None:
         before = path.read_bytes() if path.is_file() else None
         with pytest.raises(DatabaseUnusableError, match=words) as caught:
-            SQLiteBackend(path, read_only=read_only).open()
+            SQLiteBackend(path, read_only=read_only, lock_timeout=lock_timeout).open()
         assert (path.read_bytes() if path.is_file() else None) == before
         assert caught.value.path == path
         assert str(path) in str(caught.value)
@@ -197,14 +197,11 @@ class TestUnusable:
         os.mkfifo(path)
         self.refuse(path, "not a file")
 
-    def test_a_database_that_another_process_keeps_locked(
-        self, recorded: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(opening, "LOCK_WAIT_S", 0.05)
+    def test_a_database_that_another_process_keeps_locked(self, recorded: Path) -> None:
         with closing(sqlite3.connect(recorded, isolation_level=None)) as other:
             other.execute("PRAGMA locking_mode = EXCLUSIVE")
             other.execute("BEGIN EXCLUSIVE")
-            self.refuse(recorded, r"another process has locked it.*0\.05 s")
+            self.refuse(recorded, r"another process has locked it.*0\.05 s", lock_timeout=0.05)
 
     def test_a_file_to_be_read_that_is_not_there_is_not_created(self, path: Path) -> None:
         self.refuse(path, "no such file", read_only=True)
@@ -297,9 +294,9 @@ class TestUse:
                 backend.delete_run("run")
             assert backend.get_run("run") == RUN
 
-    def test_an_error_of_sqlite_says_which_file_and_why(self, recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(opening, "LOCK_WAIT_S", 0.05)
-        with SQLiteBackend(recorded) as backend, closing(sqlite3.connect(recorded, isolation_level=None)) as other:
+    def test_an_error_of_sqlite_says_which_file_and_why(self, recorded: Path) -> None:
+        backend = SQLiteBackend(recorded, lock_timeout=0.05)
+        with backend, closing(sqlite3.connect(recorded, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(DatabaseFailedError, match="another process has locked it") as caught:
                 backend.delete_run("run")
