@@ -38,6 +38,8 @@ class FailureDomain(enum.StrEnum):
     """A function that decides raised."""
     USAGE_LIMIT = "usage_limit"
     """More was spent than a limit allows."""
+    STORAGE = "storage"
+    """The run could not be stored, and was to fail then."""
     CANCELLED = "cancelled"
     """The step was stopped from outside."""
 
@@ -175,6 +177,11 @@ def merge_failure(error: BaseException, *, step: str, attempt: int) -> Failure:
 def usage_limit_failure(breach: str, *, running: tuple[str, ...]) -> Failure:
     """More was spent in the run than a limit allows."""
     return Failure(FailureDomain.USAGE_LIMIT, message=breach, feedback=breach, step="", running=running)
+
+
+def storage_failure(problem: str) -> Failure:
+    """The run could not be stored, and was to fail then."""
+    return Failure(FailureDomain.STORAGE, message=problem, feedback=f"Storage failed: {problem}", step="")
 
 
 def _from_exception(domain: FailureDomain, prefix: str, error: BaseException, *, step: str, attempt: int) -> Failure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import trio
 
@@ -19,6 +19,7 @@ from flujo_actors.run import Run
 from flujo_actors.steps import AnyStep, BaseStep, Pipeline
 from flujo_actors.steps.checking import check_context
 from flujo_actors.storage.actor import StorageActor, open_storage
+from flujo_actors.storage.policy import StorageFailurePolicy
 from flujo_actors.supervisors import DEFAULT_ACTORS, ActorRegistry, RunEnvironment, UnknownStepError
 
 if TYPE_CHECKING:
@@ -34,10 +35,16 @@ class System:
     """Runs pipelines. Made by `open_system`; it has no state that another system could see."""
 
     def __init__(
-        self, nursery: trio.Nursery, storage: StorageActor | None, actors: ActorRegistry, randomness: random.Random
+        self,
+        nursery: trio.Nursery,
+        storage: StorageActor | None,
+        on_storage_failure: StorageFailurePolicy,
+        actors: ActorRegistry,
+        randomness: random.Random,
     ) -> None:
         self._nursery = nursery
         self._storage = storage
+        self._on_storage_failure = on_storage_failure
         self._actors = actors
         self._random = randomness
         self._ids = IdSource(randomness)
@@ -161,6 +168,7 @@ class System:
             branch=open_branch(context),
             environment=environment,
             storage=self._storage,
+            on_storage_failure=self._on_storage_failure,
             limits=usage_limits,
         )
 
@@ -180,6 +188,7 @@ class System:
 async def open_system(
     *,
     storage: StateBackend | None = None,
+    on_storage_failure: StorageFailurePolicy | Literal["degrade", "fail"] = StorageFailurePolicy.DEGRADE,
     actors: Mapping[type[AnyStep], ActorType] | None = None,
     random_seed: int | None = None,
 ) -> AsyncGenerator[System, None]:
@@ -191,29 +200,31 @@ async def open_system(
     Args:
         storage: where runs and their traces are kept; `None` keeps them in the results alone. It is opened here,
             and closed at the end.
+        on_storage_failure: what becomes of a run that cannot be stored.
         actors: supervising actors for step classes of your own, or other ones for those of the library.
         random_seed: makes ids and jitter repeatable; `None` takes them from the operating system.
 
     Raises:
-        StorageError: the storage cannot be opened.
+        StorageError: the storage cannot be opened, whatever `on_storage_failure` says.
     """
+    policy = StorageFailurePolicy(on_storage_failure)
     registry = DEFAULT_ACTORS.with_actors(actors or {})
     randomness = random.Random(random_seed)  # noqa: S311 - ids and jitter are no secrets
     if storage is None:
-        async with _open(None, registry, randomness) as system:
+        async with _open(None, policy, registry, randomness) as system:
             yield system
         return
-    async with open_storage(storage) as storage_actor, _open(storage_actor, registry, randomness) as system:
+    async with open_storage(storage) as storage_actor, _open(storage_actor, policy, registry, randomness) as system:
         yield system
 
 
 @asynccontextmanager
 async def _open(
-    storage: StorageActor | None, registry: ActorRegistry, randomness: random.Random
+    storage: StorageActor | None, policy: StorageFailurePolicy, registry: ActorRegistry, randomness: random.Random
 ) -> AsyncGenerator[System, None]:
     await trio.lowlevel.checkpoint()
     async with open_inner_nursery() as nursery:
-        system = System(nursery, storage, registry, randomness)
+        system = System(nursery, storage, policy, registry, randomness)
         try:
             yield system
         finally:

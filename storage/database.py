@@ -7,7 +7,7 @@ import functools
 import itertools
 import sqlite3
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -23,7 +23,7 @@ _HARMLESS: Final = (*_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT, sq
 """The errors after which a connection is as good as before. After others, of a damaged file for instance, it may not
 notice that what was wrong has been put right."""
 
-_ROWS_AT_ONCE: Final = (256, 16, 1)
+ROWS_AT_ONCE: Final = 256
 """How many rows one statement inserts. Each statement lets go of the interpreter's lock, and while the event loop is
 busy gets it back only after a switch interval, 5 ms: with a statement for each row a busy program would store some
 two hundred spans in a second."""
@@ -131,11 +131,14 @@ class Database:
             DatabaseFailedError: SQLite refused.
         """
         start = 0
-        for size in _ROWS_AT_ONCE:
-            sql = _insertion(statement, len(rows[0]), size)
-            while len(rows) - start >= size:
-                self.execute(sql, list(itertools.chain.from_iterable(rows[start : start + size])))
+        with self._used() as connection:
+            for sql, size in _insertions(statement, len(rows[0]), len(rows)):
+                values = list(itertools.chain.from_iterable(rows[start : start + size]))
                 start += size
+                try:
+                    connection.execute(sql, values)
+                except UnicodeEncodeError:
+                    connection.execute(sql, _storable(values))
 
     def rows(self, sql: str, parameters: Row = ()) -> list[Row]:
         """The rows that a query gives.
@@ -193,6 +196,15 @@ class Database:
         if inner:
             self.execute("ROLLBACK TO inner")
         self.execute("RELEASE inner" if inner else "ROLLBACK")
+
+
+def _insertions(statement: str, columns: int, rows: int) -> Iterator[tuple[str, int]]:
+    """Statements that insert so many rows together, and how many each inserts."""
+    size = ROWS_AT_ONCE
+    while rows:
+        for _ in range(rows // size):
+            yield _insertion(statement, columns, size), size
+        rows, size = rows % size, size // 2
 
 
 @functools.lru_cache

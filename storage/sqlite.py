@@ -14,7 +14,7 @@ from typing import Any, Final
 from flujo_actors.errors import DuplicateRunError, UnknownRunError
 from flujo_actors.spans import Span, SpanStatus
 from flujo_actors.storage.backend import StateBackend
-from flujo_actors.storage.database import Database, Row
+from flujo_actors.storage.database import ROWS_AT_ONCE, Database, Row
 from flujo_actors.storage.owner import Owner, current_owner, has_died
 from flujo_actors.storage.plain import encode_all
 from flujo_actors.storage.records import RunRecord, SpanStatistics, SpanTally
@@ -127,9 +127,7 @@ class SQLiteBackend(StateBackend):
     def record_spans(self, run_id: str, spans: Sequence[Span]) -> None:
         """See `StateBackend.record_spans`."""
         with self.transaction():
-            key = self._key_of(run_id)
-            if spans:
-                self._insert_spans(key, spans)
+            self._insert_spans(self._key_of(run_id), spans)
 
     def record_run_end(self, run: RunRecord) -> None:
         """See `StateBackend.record_run_end`."""
@@ -234,21 +232,8 @@ class SQLiteBackend(StateBackend):
         return key, key
 
     def _insert_spans(self, key: int, spans: Sequence[Span]) -> None:
-        texts = encode_all([span.attributes for span in spans])
-        rows = [
-            (
-                key,
-                span.span_id,
-                span.parent_span_id,
-                span.name,
-                span.start_time,
-                span.end_time,
-                str(span.status),
-                attributes,
-            )
-            for span, attributes in zip(spans, texts, strict=True)
-        ]
-        self._database.insert(_INSERT_SPANS, rows)
+        for start in range(0, len(spans), ROWS_AT_ONCE):
+            self._database.insert(_INSERT_SPANS, _rows_from(key, spans[start : start + ROWS_AT_ONCE]))
 
     def _recorded_as_running(self, keys: tuple[int, int]) -> Iterator[Span]:
         rows = self._database.rows(_SELECT_RUNNING_SPANS, keys)
@@ -256,6 +241,23 @@ class SQLiteBackend(StateBackend):
             run = self.get_run(run_id)
             assert run is not None, "the query joins the run"  # noqa: S101 - an invariant
             yield from settled_spans(run, (_span_from(row[1:]) for row in group))
+
+
+def _rows_from(key: int, spans: Sequence[Span]) -> list[Row]:
+    texts = encode_all([span.attributes for span in spans])
+    return [
+        (
+            key,
+            span.span_id,
+            span.parent_span_id,
+            span.name,
+            span.start_time,
+            span.end_time,
+            str(span.status),
+            attributes,
+        )
+        for span, attributes in zip(spans, texts, strict=True)
+    ]
 
 
 def _changing_columns(run: RunRecord) -> Row:

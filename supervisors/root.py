@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from flujo_actors.context import ContextBranch
-from flujo_actors.failures import usage_limit_failure
+from flujo_actors.failures import Failure, usage_limit_failure
 from flujo_actors.limits import UsageLimits
 from flujo_actors.mailbox import Mailbox
 from flujo_actors.messages import Failed, Report
@@ -22,7 +22,7 @@ from flujo_actors.usage import UsageMeter
 class RootSupervisor:
     """Has one child, the actor of the whole pipeline, and applies the pipeline's own retry and timeout to it."""
 
-    __slots__ = ("_branch", "_cancel_reason", "_children", "_environment", "_reports", "meter")
+    __slots__ = ("_branch", "_cancel_reason", "_children", "_environment", "_failure", "_reports", "meter")
 
     def __init__(self, environment: RunEnvironment, branch: ContextBranch, limits: UsageLimits | None) -> None:
         self._environment = environment
@@ -30,6 +30,7 @@ class RootSupervisor:
         self._reports: Mailbox[Report] = Mailbox("root", 1)
         self._children: Children | None = None
         self._cancel_reason: str | None = None
+        self._failure: Failure | None = None
         environment.on_breach = self.cancel
         self.meter = UsageMeter(None, None if limits is None else environment.watch(limits))
         """Counts what the whole run spends."""
@@ -65,16 +66,32 @@ class RootSupervisor:
         if self._children is not None:
             self._children.cancel_all(reason)
 
+    def fail(self, failure: Failure) -> None:
+        """Cancel the run, which then ends as failed for this reason. What it has made until then stays its result."""
+        self._failure = self._failure or failure
+        self.cancel(failure.feedback)
+
     def _judged(self, report: Report) -> Report:
         """The report; when a usage limit was breached that is what the run failed of, whatever else became of it."""
-        breach = self._environment.breach
-        if breach is None:
+        breach, result = self._environment.breach, report.result
+        running = result.failure.running if result.failure else ()
+        if breach is not None:
+            failure, output = usage_limit_failure(breach, running=running), None
+        elif self._failure is not None:
+            failure, output = attrs.evolve(self._failure, running=running, cause=_cause_in(report)), result.output
+        else:
             return report
-        failure = usage_limit_failure(breach, running=report.result.failure.running if report.result.failure else ())
-        result = attrs.evolve(report.result, success=False, output=None, failure=failure, feedback=failure.feedback)
-        return Failed(report.child, result)
+        return Failed(
+            report.child,
+            attrs.evolve(result, success=False, output=output, failure=failure, feedback=failure.feedback),
+        )
 
     @property
     def branch(self) -> ContextBranch:
         """The context as the run has left it so far."""
         return self._branch
+
+
+def _cause_in(report: Report) -> Failure | None:
+    """What a run had failed of already when it was stopped for another reason."""
+    return report.result.failure if type(report) is Failed else None
