@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import math
 import sqlite3
 import threading
+import time
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -22,6 +24,9 @@ _LOCKED: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _HARMLESS: Final = (*_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG)
 """The errors after which a connection is as good as before. After others, of a damaged file for instance, it may not
 notice that what was wrong has been put right."""
+
+_PAGES_AT_ONCE: Final = 500
+"""Pages that are given back in one transaction."""
 
 ROWS_AT_ONCE: Final = 256
 """How many rows one statement inserts. Each statement lets go of the interpreter's lock, and while the event loop is
@@ -107,6 +112,32 @@ class Database:
                 yield
             finally:
                 self._roll_back(inner=False)
+
+    @contextlib.contextmanager
+    def pausing(self) -> Generator[None]:
+        """Do one of many transactions, then wait for as long as it took, so that others may write.
+
+        Who wants to write asks for the lock from time to time, and would miss a gap that is too short.
+        """
+        begun = time.monotonic()
+        yield
+        if not self._depth:
+            time.sleep(time.monotonic() - begun)
+
+    def shrink(self) -> None:
+        """Give what is free in the file back to the disk, step by step; some of it, when others are in the way."""
+        before, free = math.inf, self._free_pages()
+        with contextlib.suppress(DatabaseLockedError):
+            while 0 < free < before:
+                with self.pausing():
+                    self.rows(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
+                before, free = free, self._free_pages()
+        with self._lock:
+            self._journal.begin_anew(self.open())
+
+    def _free_pages(self) -> int:
+        count: int = self.rows("PRAGMA freelist_count")[0][0]
+        return count
 
     def execute(self, sql: str, parameters: Row = ()) -> int:
         """Execute one statement. Says how many rows it changed.

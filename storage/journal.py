@@ -39,19 +39,21 @@ class Journal:
         if size < SIZE_TO_WAIT:
             self._size_to_wait = SIZE_TO_WAIT
         elif size >= self._size_to_wait:
-            self._size_to_wait = SIZE_TO_WAIT if self._begin_anew(connection) else 2 * size
+            self._size_to_wait = SIZE_TO_WAIT if self.begin_anew(connection) else 2 * size
+
+    def begin_anew(self, connection: sqlite3.Connection) -> bool:
+        """Begin the journal anew, waiting a little for those who read. Says whether they have let it."""
+        connection.execute(f"PRAGMA busy_timeout = {int(WAIT * 1000)}")
+        try:
+            (was_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error:  # what was committed is safe; what is wrong here shows with the next commit
+            return False
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {int(self._lock_timeout * 1000)}")
+        return not was_busy
 
     def _size(self) -> int:
         try:
             return self._path.stat().st_size
         except OSError:
             return 0
-
-    def _begin_anew(self, connection: sqlite3.Connection) -> bool:
-        try:
-            connection.execute(f"PRAGMA busy_timeout = {int(WAIT * 1000)}")
-            (was_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            connection.execute(f"PRAGMA busy_timeout = {int(self._lock_timeout * 1000)}")
-        except sqlite3.Error:  # what was committed is safe; what is wrong here shows with the next commit
-            return False
-        return not was_busy

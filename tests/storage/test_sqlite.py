@@ -7,7 +7,7 @@ import resource
 import sqlite3
 import stat
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -18,7 +18,7 @@ import pytest
 
 from flujo_actors.errors import DatabaseFailedError, DatabaseUnusableError
 from flujo_actors.spans import Span, SpanStatus
-from flujo_actors.storage import RunRecord, SQLiteBackend, migrations, opening
+from flujo_actors.storage import RunRecord, SQLiteBackend, migrations, opening, sqlite
 
 RUN = RunRecord("run", SpanStatus.RUNNING, "orders", started_at=100.0)
 ROOT = Span("00", None, "pipeline_run", 100.0, 109.0, SpanStatus.COMPLETED, {"kind": "Pipeline"})
@@ -371,3 +371,58 @@ class TestMigrations:
             assert backend.get_run("run") == RUN
         with closing(sqlite3.connect(recorded)) as connection, pytest.raises(sqlite3.OperationalError, match="note"):
             connection.execute("SELECT note FROM runs")
+
+
+class TestSpace:
+    SPANS = [
+        Span(f"{number:04}", None, "x" * 500, 1.0, 2.0, SpanStatus.COMPLETED, {"path": "x" * 500})
+        for number in range(500)
+    ]
+
+    @classmethod
+    def record(cls, backend: SQLiteBackend, count: int, spans: Sequence[Span] | None = None) -> None:
+        for number in range(count):
+            backend.record_run_start(run := attrs.evolve(RUN, run_id=f"{number}", started_at=float(number)))
+            backend.record_spans(run.run_id, cls.SPANS if spans is None else spans)
+            backend.record_run_end(attrs.evolve(run, status=SpanStatus.COMPLETED, ended_at=float(number)))
+
+    def test_pruning_makes_the_file_smaller(self, path: Path) -> None:
+        with SQLiteBackend(path) as backend:
+            self.record(backend, 20)
+            backend.close()
+            before = path.stat().st_size
+            assert len(backend.prune(keep=2)) == 18
+            assert path.stat().st_size < before / 5
+            assert len(backend.get_spans("19")) == len(self.SPANS)
+
+    def test_pruning_makes_the_file_smaller_later_when_somebody_reads_meanwhile(self, path: Path) -> None:
+        with SQLiteBackend(path) as backend:
+            self.record(backend, 20)
+            backend.close()
+            before = path.stat().st_size
+            with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+                reader.execute("BEGIN")
+                reader.execute("SELECT count(*) FROM spans").fetchall()
+                assert len(backend.prune(keep=2)) == 18
+                assert path.stat().st_size == before
+        assert path.stat().st_size < before / 5
+
+    def test_pruning_in_a_transaction_belongs_to_it(self, path: Path) -> None:
+        with SQLiteBackend(path) as backend:
+            self.record(backend, 3)
+            with suppress(ZeroDivisionError), backend.transaction():
+                assert len(backend.prune(keep=0)) == 3
+                raise ZeroDivisionError
+            assert len(backend.list_runs()) == 3
+
+    def test_others_write_while_very_many_spans_are_pruned(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sqlite, "_SPANS_DELETED_AT_ONCE", 500)
+        with SQLiteBackend(path) as backend, SQLiteBackend(path) as other, ThreadPoolExecutor() as threads:
+            self.record(backend, 100)
+            pruning = threads.submit(backend.prune, keep=0)
+            written = 0
+            while not pruning.done():
+                other.record_run_start(attrs.evolve(RUN, run_id=f"meanwhile {written}"))
+                written += 1
+            assert len(pruning.result()) == 100
+        assert written > 10
