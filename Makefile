@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test lint types check benchmark fuzz clean
+.PHONY: demo test slow-test lint types check benchmark fuzz clean
 
 demo: $(READY)
 	$(BIN)/python -m flujo_actors demo documents docs --db build/demo.db --trace
@@ -20,6 +20,10 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 	$(BIN)/pyright
+
+# What waits for real, as long as the world may.
+slow-test: $(READY)
+	$(BIN)/python -m pytest -m slow
 
 check: lint types test
 

@@ -139,7 +139,7 @@ class Run(Generic[OutputT, ContextT]):
         failure = step_result.failure
         missing = await self._store_end(self._environment.spans[-1].status, None if failure is None else str(failure))
         if missing and self._fails_with_storage and failure is None:
-            step_result = self._failed_at_the_end(step_result, missing)
+            step_result = await self._fail_at_the_end(step_result, missing)
         return PipelineResult(
             run_id=self.run_id,
             status=self._environment.spans[-1].status,
@@ -163,14 +163,14 @@ class Run(Generic[OutputT, ContextT]):
         if self._fails_with_storage:
             self._root.fail(storage_failure(problem))
 
-    def _failed_at_the_end(self, result: StepResult, missing: tuple[str, ...]) -> StepResult:
+    async def _fail_at_the_end(self, result: StepResult, missing: tuple[str, ...]) -> StepResult:
         """Fail a run that had completed when its last part could not be stored. Its output stays."""
         failure = storage_failure("; ".join(missing))
         spans = self._environment.spans
         attributes = {**spans[-1].attributes, "failure": failure_attributes(failure)}
         spans[-1] = attrs.evolve(spans[-1], status=SpanStatus.FAILED, attributes=attributes)
         if self._storage is not None:
-            self._storage.correct_end(self._record(SpanStatus.FAILED, str(failure)), spans[-1])
+            await self._storage.end_run(self._record(SpanStatus.FAILED, str(failure)), spans[-1])
         return attrs.evolve(result, success=False, failure=failure, feedback=failure.feedback)
 
     def _record(self, status: SpanStatus, error: str | None) -> RunRecord:

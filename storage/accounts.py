@@ -11,7 +11,7 @@ from flujo_actors.storage.inbox import RunEnded, RunStarted
 from flujo_actors.storage.parts import Extent, Part
 from flujo_actors.storage.records import RunRecord
 
-FORGOTTEN: Final = "was stored and is gone: the storage did not know the run any more, was its file removed?"
+FORGOTTEN: Final = "the storage did not know the run any more; was its file removed?"
 
 
 @attrs.define(eq=False)
@@ -49,8 +49,10 @@ class RunAccount:
         return self.ended is not None and self.ended.settled.is_set()
 
     def close(self, message: RunEnded) -> None:
-        """The run has ended."""
+        """The run has ended, or has ended otherwise than was said before."""
         self.ended, self.end = message, message.run
+        if message.root is not None:
+            self.waiting.append(message.root)
 
     def tell(self, why_it_waits: str | None = None) -> None:
         """Tell the run, once it has ended, what is missing; if there is a reason for it, also what waits."""
@@ -74,12 +76,11 @@ class RunAccount:
     def note_stored(self, part: Part) -> None:
         """A part, or a piece of one, is stored."""
         if part.was_forgotten and self.stored:
-            self.missing[FORGOTTEN] = self.stored
+            self.missing[f"stored and then lost: {FORGOTTEN}"] = self.stored
             self.stored = Extent()
-        if part.begins:
-            self.has_begun = True
-            for extent in self.missing.values():
-                extent.has_start = False
+        self.has_begun = True
+        for extent in self.missing.values():
+            extent.has_start = False
         self.stored.add_spans(part.spans)
         self._note_done_with(part)
 

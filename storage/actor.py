@@ -11,6 +11,7 @@ again from time to time until it works or the system is closed.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -27,6 +28,8 @@ from flujo_actors.storage.ledger import Ledger
 from flujo_actors.storage.parts import Part
 from flujo_actors.storage.records import RunRecord
 from flujo_actors.storage.writing import write_parts
+
+LOGGER: Final = logging.getLogger(__name__)
 
 MAILBOX_CAPACITY: Final = 4096
 """Spans that wait for the disk before the runs do."""
@@ -101,30 +104,25 @@ class StorageActor(Actor[StorageMessage]):
         """Take the span of a cancelled actor, full mailbox or not."""
         self.mailbox.deliver((run_id, span))
 
-    async def end_run(self, run: RunRecord) -> tuple[str, ...]:
+    async def end_run(self, run: RunRecord, root: Span | None = None) -> tuple[str, ...]:
         """Record that a run has ended, and wait until it is stored with all its spans, or cannot be.
 
         A checkpoint. Cancelled, the end is recorded all the same.
 
+        Args:
+            run: the run's final record. It takes the place of one that was recorded before.
+            root: its root span, where that takes the place of the one before, too.
+
         Returns:
             What could not be stored, and why, as sentences.
         """
-        message = RunEnded(run)
+        message = RunEnded(run, root)
         if self.mailbox.closed:
             message.settle()
         self.mailbox.deliver(message)
         self._hurry.set()
         await message.settled.wait()
         return message.missing
-
-    def correct_end(self, run: RunRecord, root: Span) -> None:
-        """Replace how a run ended, if that could not be stored and is still kept.
-
-        Args:
-            run: the run's final record.
-            root: its root span.
-        """
-        self._ledger.correct_end(run, root)
 
     def finish(self) -> None:
         """Write what has been sent, then stop."""
@@ -187,4 +185,11 @@ async def open_storage(backend: StateBackend) -> AsyncGenerator[StorageActor, No
                 actor.finish()
     finally:
         with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(backend.close)
+            await trio.to_thread.run_sync(_close, backend)
+
+
+def _close(backend: StateBackend) -> None:
+    try:
+        backend.close()
+    except Exception as error:  # noqa: BLE001 - a backend may raise anything, and must not cost the runs their results
+        LOGGER.warning("storage could not be closed: %s", error)

@@ -31,6 +31,8 @@ class RunEnded:
     """A run has ended; all its spans were sent before this."""
 
     run: RunRecord
+    root: Span | None = None
+    """Its root span, where that takes the place of one that was sent before."""
     settled: trio.Event = attrs.Factory(trio.Event)
     """Set when this and everything before it is stored, or is known not to be."""
     missing: tuple[str, ...] = ()

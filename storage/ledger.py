@@ -12,11 +12,9 @@ from typing import Final
 
 import attrs
 
-from flujo_actors.spans import Span
 from flujo_actors.storage.accounts import FORGOTTEN, RunAccount
 from flujo_actors.storage.inbox import RunEnded, RunStarted, StorageMessage
 from flujo_actors.storage.parts import Part
-from flujo_actors.storage.records import RunRecord
 from flujo_actors.storage.writing import Outcome, says_that_nothing_can_be_stored
 
 LOGGER: Final = logging.getLogger(__name__)
@@ -49,18 +47,11 @@ class Ledger:
             elif type(message) is RunStarted:
                 self._open(message)
             elif type(message) is RunEnded:
-                self._accounts[message.run.run_id].close(message)
+                self._close(message)
             else:
                 self.is_closing = True
         if self.failure is not None:
             self._keep_within_bounds()
-
-    def correct_end(self, run: RunRecord, root: Span) -> None:
-        """Replace how a run ended, if that is still kept."""
-        account = self._accounts.get(run.run_id)
-        if account is not None:
-            account.waiting.append(root)
-            account.end = run
 
     def take_probe(self, at_most: int) -> list[Part]:
         """What is to be tried next, after a failure: a single span, unless the failure may have been one run's only."""
@@ -109,6 +100,13 @@ class Ledger:
         if self.failure is not None:
             message.on_failure(str(self.failure))
 
+    def _close(self, message: RunEnded) -> None:
+        account = self._accounts.get(message.run.run_id)
+        if account is None:  # it had ended, and been stored, otherwise
+            account = RunAccount(RunStarted(message.run), start_is_due=False, has_begun=True)
+            self._accounts[account.run_id] = account
+        account.close(message)
+
     def _keep_within_bounds(self) -> None:
         """Drop what came last of the runs that have the most waiting."""
         excess = sum(len(account.waiting) for account in self._accounts.values()) - SPANS_KEPT
@@ -122,8 +120,8 @@ class Ledger:
         account = self._accounts[part.run.run_id]
         account.note_stored(part)
         if part.was_forgotten:
-            LOGGER.warning("run %s: what %s", account.run_id, FORGOTTEN)
-            account.started.on_failure(f"what {FORGOTTEN}")
+            LOGGER.warning("run %s: what was stored of it is lost: %s", account.run_id, FORGOTTEN)
+            account.started.on_failure(FORGOTTEN)
 
     def _note_refused(self, part: Part, reason: str, *, others_were_stored: bool) -> None:
         # Who was refused comes last the next time, so that it cannot keep the others from being tried.
@@ -132,9 +130,9 @@ class Ledger:
         if others_were_stored:
             LOGGER.warning("run %s: a part of it could not be stored: %s", account.run_id, reason)
             account.note_refused(part, f"could not be stored: {reason}")
+            account.started.on_failure(reason)
         else:
             account.note_failed(part)
-        account.started.on_failure(reason)
 
     def _note_failure(self, error: Exception) -> None:
         if not self._is_announced:
@@ -145,6 +143,8 @@ class Ledger:
                 SPANS_KEPT,
             )
         self.failure = error
+        for account in self._accounts.values():
+            account.started.on_failure(str(error))
 
     def _note_success(self) -> None:
         self.failure = None

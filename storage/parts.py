@@ -35,14 +35,9 @@ class Part:
             backend.record_run_end(self.end)
 
     def pieces(self) -> list[Part]:
-        """The start, the spans and the end, each alone; the halves of what is only spans; none of a single thing."""
-        kinds = [
-            *([Part(self.run, begins=True)] if self.begins else []),
-            *([Part(self.run, spans=self.spans)] if self.spans else []),
-            *([Part(self.run, end=self.end)] if self.end is not None else []),
-        ]
-        if len(kinds) > 1:
-            return kinds
+        """Of a part without a start: the spans and the end; else the halves of the spans; none of a single thing."""
+        if self.spans and self.end is not None:
+            return [Part(self.run, spans=self.spans), Part(self.run, end=self.end)]
         middle = len(self.spans) // 2
         halves = (self.spans[:middle], self.spans[middle:]) if middle else ()
         return [Part(self.run, spans=half) for half in halves]

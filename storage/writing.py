@@ -65,6 +65,8 @@ def _write_what_is_taken(backend: StateBackend, parts: Sequence[Part], error: Ex
 
 def _narrow_down(backend: StateBackend, part: Part, error: Exception) -> Outcome:
     """Take a refused part apart, as long as all of it but one piece can be stored."""
+    if part.begins:
+        return _begin_and_narrow_down(backend, part, error)
     outcome = Outcome(refused=[(part, error)])
     while len(outcome.refused) == 1 and (pieces := outcome.refused[0][0].pieces()):
         found = _write_each(backend, pieces)
@@ -73,6 +75,18 @@ def _narrow_down(backend: StateBackend, part: Part, error: Exception) -> Outcome
         outcome.written += found.written
         outcome.refused = found.refused
     return outcome
+
+
+def _begin_and_narrow_down(backend: StateBackend, part: Part, error: Exception) -> Outcome:
+    """Without its start nothing of a run is stored: its id may be that of another run."""
+    start = attrs.evolve(part, spans=(), end=None)
+    refusal = _try(backend, [start])
+    if refusal is not None:
+        return Outcome(refused=[(part, refusal)])
+    if not part.spans and part.end is None:
+        return Outcome(written=[start])
+    rest = _narrow_down(backend, attrs.evolve(part, begins=False), error)
+    return Outcome([start, *rest.written], rest.refused)
 
 
 def _write_each(backend: StateBackend, parts: Sequence[Part]) -> Outcome:

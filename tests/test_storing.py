@@ -302,13 +302,17 @@ class TestStorageActor:
         told: list[tuple[str, ...]] = []
         behind = trio.Event()
         actor = StorageActor(Exiting())
-        with pytest.raises(SystemExit):
+
+        async def end_both() -> None:
             async with open_inner_nursery() as nursery:
                 await actor.begin_run(RECORD)
                 nursery.start_soon(actor.run)
                 nursery.start_soon(shielded, end)
                 await wait_all_tasks_blocked()
                 nursery.start_soon(shielded, end_behind)
+
+        with pytest.raises(SystemExit):
+            await end_both()
         assert len(told) == 2
         assert await actor.end_run(RECORD) == ()
 
