@@ -233,8 +233,10 @@ class TestLock:
             assert process.stdin is not None
             assert process.stdout is not None
             assert process.stdout.readline() == b"locked\n"
-            yield process.stdin.close
-            process.kill()
+            try:
+                yield process.stdin.close
+            finally:
+                process.kill()
 
     async def test_a_lock_that_outlasts_a_run_is_waited_out_afterwards(self, path: Path) -> None:
         async with held_run(SQLiteBackend(path, lock_timeout=0.1)) as held:
