@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test slow-test lint types check benchmark fuzz clean
+.PHONY: demo test slow-test crash-test lint types check benchmark fuzz clean
 
 demo: $(READY)
 	$(BIN)/python -m flujo_actors demo documents docs --db build/demo.db --trace
@@ -24,6 +24,10 @@ types: $(READY)
 # What waits for real, as long as the world may.
 slow-test: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+# 300 processes are killed while they store runs; `make test` kills 30.
+crash-test: $(READY)
+	CRASH_TEST_KILLS=300 $(BIN)/python -m pytest tests/storage/test_crashes.py
 
 check: lint types test
 

@@ -66,6 +66,9 @@ class RunAccount:
     def take_part(self, at_most: int | None = None) -> Part | None:
         """What is to be stored next, with `at_most` spans; `None` when there is nothing."""
         spans = self.waiting[:at_most]
+        if spans and spans[-1].parent_span_id is None and self.ended is None:
+            # The root span waits for the end of the run: stored without it, both would contradict each other.
+            spans.pop()
         self.waiting = self.waiting[len(spans) :]
         end = None if self.waiting else self.end
         if not (spans or end or self.start_is_due):

@@ -282,6 +282,21 @@ class TestStorageActor:
             (missing,) = await actor.end_run(RECORD)
         assert missing == "1 span of its trace (pipeline_run) could not be stored: no spans"
 
+    async def test_the_root_span_is_stored_with_the_end_of_its_run_and_not_before(self) -> None:
+        backend = MemoryBackend()
+        child = attrs.evolve(SPAN, span_id="01", parent_span_id="00", name="step")
+        async with open_storage(backend) as actor:
+            await actor.begin_run(RECORD)
+            actor.record_nowait("run", child)
+            actor.record_nowait("run", SPAN)
+            with trio.fail_after(5):
+                while not backend.get_spans("run"):  # noqa: ASYNC110 - a backend tells nobody
+                    await trio.sleep(0.005)
+            await trio.sleep(2 * storage_actor.BATCH_DELAY)
+            assert backend.get_spans("run") == [child]
+            await actor.end_run(attrs.evolve(RECORD, status=SpanStatus.COMPLETED, ended_at=2.0))
+            assert backend.get_spans("run") == [SPAN, child]
+
     async def test_who_waits_for_an_actor_that_dies_is_let_go(self) -> None:
         class Exiting(MemoryBackend):
             def record_run_end(self, run: RunRecord) -> None:
