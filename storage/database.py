@@ -98,6 +98,16 @@ class Database:
                     self._journal.keep_small(self.open())
 
     @contextlib.contextmanager
+    def statement(self) -> Generator[None]:
+        """A transaction for one statement: inside another transaction it is all or nothing by itself."""
+        with self._lock:
+            if self._depth:
+                yield
+            else:
+                with self.transaction():
+                    yield
+
+    @contextlib.contextmanager
     def snapshot(self) -> Generator[None]:
         """Read several times from one state of the file, whatever other processes write meanwhile.
 

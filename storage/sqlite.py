@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from flujo_actors.spans import Span, SpanStatus
 from flujo_actors.storage.backend import StateBackend
 from flujo_actors.storage.database import ROWS_AT_ONCE, Database, Row
 from flujo_actors.storage.owner import Owner, current_owner, has_died
-from flujo_actors.storage.plain import encode_all
+from flujo_actors.storage.plain import decode_all, encode_all
 from flujo_actors.storage.records import RunRecord, SpanStatistics, SpanTally
 from flujo_actors.storage.traces import settled_spans, spans_of, trace_of
 
@@ -88,6 +87,9 @@ _SELECT_LAST_ACTIVITY: Final = """
 _SPANS_DELETED_AT_ONCE: Final = 10_000
 """Spans after which a transaction that deletes runs is over."""
 
+_STATUSES: Final = {str(status): status for status in SpanStatus}
+"""Looking a status up is quicker than having the enum find it, and there is one for each span."""
+
 _LARGEST_INTEGER: Final = 2**63 - 1
 """The largest that SQLite stores as a number."""
 
@@ -128,7 +130,7 @@ class SQLiteBackend(StateBackend):
     def record_run_start(self, run: RunRecord) -> None:
         """See `StateBackend.record_run_start`."""
         row = (run.run_id, *_changing_columns(run), current_owner().to_json())
-        with self.transaction():
+        with self._database.statement():
             if not self._database.execute(_INSERT_RUN, row):
                 raise DuplicateRunError(run.run_id)
 
@@ -139,7 +141,7 @@ class SQLiteBackend(StateBackend):
 
     def record_run_end(self, run: RunRecord) -> None:
         """See `StateBackend.record_run_end`."""
-        with self.transaction():
+        with self._database.statement():
             if not self._database.execute(_UPDATE_RUN, (*_changing_columns(run), run.run_id)):
                 raise UnknownRunError(run.run_id)
 
@@ -203,12 +205,12 @@ class SQLiteBackend(StateBackend):
     def get_spans(self, run_id: str) -> list[Span]:
         """See `StateBackend.get_spans`."""
         run, rows = self._read(run_id)
-        return [] if run is None else settled_spans(run, map(_span_from, rows))
+        return [] if run is None else settled_spans(run, _spans_from(rows))
 
     def get_trace(self, run_id: str) -> dict[str, Any] | None:
         """See `StateBackend.get_trace`."""
         run, rows = self._read(run_id)
-        return None if run is None else trace_of(run, settled_spans(run, map(_span_from, rows)))
+        return None if run is None else trace_of(run, settled_spans(run, _spans_from(rows)))
 
     def get_span_statistics(self, run_id: str | None = None) -> SpanStatistics:
         """See `StateBackend.get_span_statistics`."""
@@ -283,7 +285,7 @@ class SQLiteBackend(StateBackend):
         for run_id, group in itertools.groupby(rows, key=lambda row: row[0]):
             run = self.get_run(run_id)
             assert run is not None, "the query joins the run"  # noqa: S101 - an invariant
-            yield from settled_spans(run, (_span_from(row[1:]) for row in group))
+            yield from settled_spans(run, _spans_from([row[1:] for row in group]))
 
 
 def _rows_from(key: int, spans: Sequence[Span]) -> list[Row]:
@@ -330,6 +332,13 @@ def _owner_has_died(owner: str) -> bool:
     return has_died(Owner.from_json(owner))
 
 
-def _span_from(row: Row) -> Span:
-    span_id, parent_span_id, name, start_time, end_time, status, attributes = row
-    return Span(span_id, parent_span_id, name, start_time, end_time, SpanStatus(status), json.loads(attributes))
+def _spans_from(rows: Sequence[Row]) -> Iterator[Span]:
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        some = rows[start : start + ROWS_AT_ONCE]
+        attributes = decode_all([row[-1] for row in some])
+        yield from map(_span_from, some, attributes)
+
+
+def _span_from(row: Row, attributes: Mapping[str, Any]) -> Span:
+    span_id, parent_span_id, name, start_time, end_time, status, _ = row
+    return Span(span_id, parent_span_id, name, start_time, end_time, _STATUSES[status], attributes)
