@@ -69,6 +69,7 @@ from flujo_actors.steps import (
     refine_until,
     step,
 )
+from flujo_actors.storage.policy import StorageFailurePolicy
 from flujo_actors.system import System, open_system, run_pipeline
 from flujo_actors.usage import Usage, UsageMeter
 
@@ -103,6 +104,7 @@ __all__ = [  # noqa: RUF022 - grouped by what they are for
     "CacheStatistics",
     "ResultCache",
     "Run",
+    "StorageFailurePolicy",
     "System",
     "open_system",
     "run_pipeline",

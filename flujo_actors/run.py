@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 from typing import Any, Final, Generic, TypeVar
 
+import attrs
 import trio
 
 from flujo_actors.context import ContextBranch
 from flujo_actors.errors import FlujoError, ResourceError, UsageLimitExceededError
 from flujo_actors.events import RunEvent
-from flujo_actors.failures import resource_failure
+from flujo_actors.failures import resource_failure, storage_failure
 from flujo_actors.nurseries import exceptions_in
 from flujo_actors.resources import open_resources
 from flujo_actors.results import PipelineResult, StepResult
 from flujo_actors.snapshots import ActorSnapshot
-from flujo_actors.spans import SpanStatus
+from flujo_actors.spans import Span, SpanStatus, failure_attributes
 from flujo_actors.steps import AnyStep
 from flujo_actors.storage.actor import StorageActor
+from flujo_actors.storage.policy import StorageFailurePolicy
 from flujo_actors.storage.records import RunRecord
 from flujo_actors.supervisors import LeafActor, RootSupervisor, RunEnvironment
 from flujo_actors.supervisors.nesting import CURRENT_AGENT
@@ -44,12 +46,14 @@ class Run(Generic[OutputT, ContextT]):
         branch: ContextBranch,
         environment: RunEnvironment,
         storage: StorageActor | None,
+        on_storage_failure: StorageFailurePolicy,
         inside: LeafActor | None,
     ) -> None:
         self._pipeline = pipeline
         self._data = data
         self._environment = environment
         self._storage = storage
+        self._fails_with_storage = on_storage_failure is StorageFailurePolicy.FAIL
         self._root = RootSupervisor(environment, branch, pipeline, inside)
         self._started_at = environment.clock.now()
         self._ended = trio.Event()
@@ -141,7 +145,7 @@ class Run(Generic[OutputT, ContextT]):
 
     async def _execute(self) -> PipelineResult[OutputT, ContextT]:
         if self._storage is not None:
-            await self._storage.begin_run(self._record(SpanStatus.RUNNING, None))
+            await self._storage.begin_run(self._record(SpanStatus.RUNNING, None), self._note_storage_failure)
         problems: list[str] = []
         try:
             step_result = await self._run_with_resources(problems)
@@ -151,19 +155,21 @@ class Run(Generic[OutputT, ContextT]):
                 LOGGER.warning("run %s: %s", self.run_id, loss)
             raise
         # The root's span is the last, and says how the run ended.
-        status, failure = self._environment.spans[-1].status, step_result.failure
-        warnings = await self._store_end(status, None if failure is None else str(failure))
+        failure = step_result.failure
+        missing = await self._store_end(self._environment.spans[-1].status, None if failure is None else str(failure))
+        if missing and self._fails_with_storage and failure is None:
+            step_result = await self._fail_at_the_end(step_result, missing)
         return PipelineResult(
             run_id=self.run_id,
-            status=status,
+            status=self._environment.spans[-1].status,
             output=step_result.output,
             context=self._root.branch.publish(),
             step_history=step_result.step_history,
             total_cost_usd=self._root.meter.cost_usd,
             total_tokens=self._root.meter.total_tokens,
-            failure=failure,
+            failure=step_result.failure,
             spans=tuple(self._environment.spans),
-            warnings=(*map(str, self._root.branch.advice), *problems, *warnings),
+            warnings=(*map(str, self._root.branch.advice), *problems, *missing),
             branch=self._root.branch,
         )
 
@@ -175,16 +181,31 @@ class Run(Generic[OutputT, ContextT]):
         except ResourceError as error:
             return self._root.refuse(self._pipeline, resource_failure(error))
 
-    async def _store_end(self, status: SpanStatus, error: str | None) -> tuple[str, ...]:
-        """Have the end stored, wait until it is, and say what could not be.
+    async def _store_end(self, status: SpanStatus, error: str | None, root: Span | None = None) -> tuple[str, ...]:
+        """Have the end stored, wait until it is, and say what is missing.
 
         A cancellation that comes now comes too late: the run is over, and only its trace remains to be kept.
         """
         if self._storage is None:
             return ()
+        missing: tuple[str, ...] = ()
         with trio.CancelScope(shield=True):
-            await self._storage.end_run(self._record(status, error)).wait()
-        return self._storage.losses(self.run_id)
+            missing = await self._storage.end_run(self._record(status, error), root)
+        return missing
+
+    def _note_storage_failure(self, problem: str) -> None:
+        """Called, perhaps several times, when something of the run cannot be stored."""
+        if self._fails_with_storage:
+            self._root.fail(storage_failure(problem))
+
+    async def _fail_at_the_end(self, result: StepResult, missing: tuple[str, ...]) -> StepResult:
+        """Fail a run that had completed when its last part could not be stored. Its output stays."""
+        failure = storage_failure("; ".join(missing))
+        spans = self._environment.spans
+        attributes = {**spans[-1].attributes, "failure": failure_attributes(failure)}
+        spans[-1] = attrs.evolve(spans[-1], status=SpanStatus.FAILED, attributes=attributes)
+        await self._store_end(SpanStatus.FAILED, str(failure), spans[-1])
+        return attrs.evolve(result, success=False, failure=failure, feedback=failure.feedback)
 
     def _record(self, status: SpanStatus, error: str | None) -> RunRecord:
         clock = self._environment.clock

@@ -6,7 +6,7 @@ import random
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import trio
 from typing_extensions import Unpack
@@ -30,6 +30,7 @@ from flujo_actors.run import Run
 from flujo_actors.steps import AnyStep, BaseStep, Pipeline
 from flujo_actors.steps.checking import check_context
 from flujo_actors.storage.actor import StorageActor, open_storage
+from flujo_actors.storage.policy import StorageFailurePolicy
 from flujo_actors.supervisors import DEFAULT_ACTORS, ActorRegistry, LeafActor, RunEnvironment, UnknownStepError
 from flujo_actors.supervisors.nesting import context_outside_agents, current_agent
 
@@ -50,6 +51,7 @@ class System(Spawner):
         nursery: trio.Nursery,
         *,
         storage: StorageActor | None,
+        on_storage_failure: StorageFailurePolicy,
         actors: ActorRegistry,
         randomness: random.Random,
         cache: ResultCache,
@@ -59,6 +61,7 @@ class System(Spawner):
         self._capture = capture
         self._nursery = nursery
         self._storage = storage
+        self._on_storage_failure = on_storage_failure
         self._actors = actors
         self._random = randomness
         self._ids = IdSource(randomness)
@@ -182,6 +185,7 @@ class System(Spawner):
             branch=open_branch(context),
             environment=environment,
             storage=self._storage if inside is None else None,
+            on_storage_failure=self._on_storage_failure,
             inside=inside,
         )
 
@@ -215,6 +219,7 @@ class System(Spawner):
 async def open_system(
     *,
     storage: StateBackend | None = None,
+    on_storage_failure: StorageFailurePolicy | Literal["degrade", "fail"] = StorageFailurePolicy.DEGRADE,
     actors: Mapping[type[AnyStep], ActorType] | None = None,
     random_seed: int | None = None,
     cache: ResultCache | None = None,
@@ -230,6 +235,7 @@ async def open_system(
     Args:
         storage: where runs and their traces are kept; `None` keeps them in the results alone. It is opened here,
             and closed at the end.
+        on_storage_failure: what becomes of a run that cannot be stored.
         actors: supervising actors for step classes of your own, or other ones for those of the library.
         random_seed: makes ids and jitter repeatable; `None` takes them from the operating system.
         cache: what `CacheStep`s remember; `None` for a new one that ends with the system.
@@ -239,9 +245,10 @@ async def open_system(
         supervision: how the actors that the system spawns are supervised.
 
     Raises:
-        StorageError: the storage cannot be opened.
+        StorageError: the storage cannot be opened, whatever `on_storage_failure` says.
         RestartIntensityError: the supervisor of the system's actors gave up. The block was cancelled.
     """
+    policy = StorageFailurePolicy(on_storage_failure)
     registry = DEFAULT_ACTORS.with_actors(actors or {})
     randomness = random.Random(random_seed)  # noqa: S311 - ids and jitter are no secrets
     remembered = ResultCache() if cache is None else cache
@@ -254,6 +261,7 @@ async def open_system(
         system = System(
             await stack.enter_async_context(open_inner_nursery()),
             storage=storage_actor,
+            on_storage_failure=policy,
             actors=registry,
             randomness=randomness,
             cache=remembered,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -115,6 +116,10 @@ class TestRuns:
         backend.record_run_start(RUN)
         backend.record_run_end(ended := attrs.evolve(RUN, total_tokens=tokens))
         assert backend.get_run("run") == ended
+
+    def test_a_run_has_a_duration_once_it_has_ended(self) -> None:
+        assert RUN.duration_s is None
+        assert attrs.evolve(RUN, ended_at=107.5).duration_s == 7.5
 
     def test_nothing_is_known_of_an_unknown_run(self, backend: StateBackend) -> None:
         assert backend.get_run("no such run") is None
@@ -375,6 +380,66 @@ class TestTraces:
         assert (trace["status"], trace["end_time"]) == ("failed", 110.0)
         assert trace["children"][0]["status"] == "interrupted"
         assert SpanStatus.RUNNING not in backend.get_span_statistics("run").by_status
+
+
+class TestPruning:
+    """Five runs that ended at 110, 120, 130, one that is running and one that is paused."""
+
+    @pytest.fixture(autouse=True)
+    def runs(self, backend: StateBackend) -> None:
+        for number in 1, 2, 3:
+            record = RunRecord(f"ended {number}", SpanStatus.COMPLETED, "orders", 100.0 + number)
+            backend.record_run_start(record)
+            backend.record_spans(record.run_id, [ROOT, CHILD])
+            backend.record_run_end(attrs.evolve(record, status=SpanStatus.FAILED, ended_at=100.0 + 10 * number))
+        backend.record_run_start(RunRecord("running", SpanStatus.RUNNING, "orders", 1.0))
+        backend.record_run_start(RunRecord("paused", SpanStatus.PAUSED, "orders", 2.0, ended_at=3.0))
+
+    @staticmethod
+    def left(backend: StateBackend) -> list[str]:
+        return sorted(run.run_id for run in backend.list_runs())
+
+    def test_runs_that_ended_too_long_ago_are_deleted_with_their_spans(self, backend: StateBackend) -> None:
+        assert backend.prune(older_than=15.0, now=140.0) == ["ended 1", "ended 2"]
+        assert self.left(backend) == ["ended 3", "paused", "running"]
+        assert backend.get_span_statistics().total == 2
+
+    def test_a_run_that_ended_just_so_long_ago_stays(self, backend: StateBackend) -> None:
+        assert backend.prune(older_than=30.0, now=140.0) == []
+
+    def test_age_is_counted_from_now_on_unless_said_otherwise(self, backend: StateBackend) -> None:
+        backend.record_run_start(fresh := RunRecord("fresh", SpanStatus.COMPLETED, "orders", time.time()))
+        backend.record_run_end(attrs.evolve(fresh, ended_at=time.time()))
+        assert backend.prune(older_than=3600.0) == ["ended 1", "ended 2", "ended 3"]
+        assert "fresh" in self.left(backend)
+
+    def test_all_but_the_newest_are_deleted(self, backend: StateBackend) -> None:
+        assert backend.prune(keep=1) == ["ended 1", "ended 2"]
+        assert backend.prune(keep=0) == ["ended 3"]
+
+    def test_runs_that_go_on_are_counted_among_the_newest_and_never_deleted(self, backend: StateBackend) -> None:
+        backend.record_run_start(RunRecord("newest", SpanStatus.RUNNING, "orders", 200.0))
+        assert backend.prune(keep=2) == ["ended 1", "ended 2"]
+        assert self.left(backend) == ["ended 3", "newest", "paused", "running"]
+
+    def test_with_both_conditions_only_what_fits_both_is_deleted(self, backend: StateBackend) -> None:
+        assert backend.prune(older_than=15.0, keep=2, now=140.0) == ["ended 1"]
+
+    @pytest.mark.parametrize(
+        "conditions",
+        [{}, {"older_than": -1.0}, {"older_than": math.nan}, {"keep": -1}, {"older_than": 1.0, "keep": -1}],
+    )
+    def test_conditions_that_make_no_sense_delete_nothing(
+        self, backend: StateBackend, conditions: dict[str, Any]
+    ) -> None:
+        with pytest.raises(ValueError, match="older_than"):
+            backend.prune(**conditions)
+        assert len(backend.list_runs()) == 5
+
+    def test_runs_are_deleted_by_their_ids_and_those_that_were_there_are_named(self, backend: StateBackend) -> None:
+        assert backend.delete_runs(["ended 3", "no such run", "ended 1"]) == ["ended 3", "ended 1"]
+        assert backend.delete_runs(["no such run"]) == []
+        assert self.left(backend) == ["ended 2", "paused", "running"]
 
 
 class TestTransactions:
