@@ -59,6 +59,7 @@ class Run(Generic[OutputT, ContextT]):
         self._ended = trio.Event()
         self._watchers: list[Watcher] = []
         self._result: PipelineResult[OutputT, ContextT] | None = None
+        self._final_record: RunRecord | None = None
 
     def __repr__(self) -> str:
         state = "running" if not self._ended.is_set() else "aborted" if self._result is None else self._result.status
@@ -68,6 +69,11 @@ class Run(Generic[OutputT, ContextT]):
     def run_id(self) -> str:
         """32 hexadecimal digits."""
         return self._environment.run_id
+
+    @property
+    def record(self) -> RunRecord:
+        """The run as a backend would list it now: what it has spent so far and, once it has ended, how."""
+        return self._final_record or self._record(SpanStatus.RUNNING, None)
 
     async def wait(self) -> PipelineResult[OutputT, ContextT]:
         """Wait for the run's result. A checkpoint; cancelling it leaves the run alone.
@@ -141,6 +147,10 @@ class Run(Generic[OutputT, ContextT]):
         """Run to the end, in the task that calls this. Once."""
         try:
             self._result = await self._execute()
+        except BaseException as error:
+            if self._final_record is None:  # not even its start was stored
+                self._final_record = self._record(*_abort_of(error))
+            raise
         finally:
             self._ended.set()
             for watcher in self._watchers:
@@ -154,7 +164,7 @@ class Run(Generic[OutputT, ContextT]):
 
     async def _execute(self) -> PipelineResult[OutputT, ContextT]:
         if self._storage is not None:
-            await self._storage.begin_run(self._record(SpanStatus.RUNNING, None))
+            await self._storage.begin_run(self.record)
         problems: list[str] = []
         try:
             step_result = await self._run_with_resources(problems)
@@ -191,9 +201,10 @@ class Run(Generic[OutputT, ContextT]):
 
     async def _store_end(self, status: SpanStatus, error: str | None) -> tuple[str, ...]:
         """Have the end stored, wait until it is, and say what could not be."""
+        self._final_record = self._record(status, error)
         if self._storage is None:
             return ()
-        await self._storage.end_run(self._record(status, error)).wait()
+        await self._storage.end_run(self._final_record).wait()
         return self._storage.losses(self.run_id)
 
     def _record(self, status: SpanStatus, error: str | None) -> RunRecord:

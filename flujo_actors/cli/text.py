@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import cattrs
 from rich.console import Console
+from rich.text import Text
 
 from flujo_actors.spans import SpanStatus
 from flujo_actors.storage.plain import plain_attributes
@@ -120,6 +121,15 @@ def amount(cost_usd: float, tokens: int) -> str:
 
 def _dollars(cost_usd: float) -> str:
     return f"${cost_usd:.6f}".rstrip("0").rstrip(".") if cost_usd >= 1e-6 else "less than $0.000001"
+
+
+def closing_line(status: SpanStatus, seconds: float, cost_usd: float, tokens: int) -> Text:
+    """How a run ended, how long it took, and what was spent."""
+    spent = amount(cost_usd, tokens)
+    return Text.assemble(
+        (f"{STATUS_MARKS[status]} {status}", STATUS_STYLES[status]),
+        f" in {duration(seconds)}" + (f", {spent}" if spent else ""),
+    )
 
 
 def as_json_value(value: Any) -> Any:
