@@ -90,8 +90,12 @@ def _explained(refusal: ControlRefusedError, address: Address, request: CancelRu
 def _outcome(request: CancelRun, status: SpanStatus | None) -> str:
     run = f"run {request.run_id}"
     what = run if request.path is None else f"{one_line(request.path)} of {run}"
-    if status is None:
-        return f"cancelling {what}"
-    if request.path is not None:
-        return f"cancelled {what}, which {'goes on' if status is SpanStatus.RUNNING else f'has ended: {status}'}"
-    return f"cancelled {what}" if status is SpanStatus.CANCELLED else f"{what} has ended: {status}"
+    match status:
+        case None:
+            return f"cancelling {what}"
+        case SpanStatus.RUNNING | SpanStatus.CANCELLED:
+            return f"cancelled {what}"
+        case _ if request.path is None:
+            return f"{run} has ended: {status}"
+        case _:
+            return f"cancelled {what}, which has ended: {status}"

@@ -15,7 +15,7 @@ from flujo_actors.cli.errors import BadInputError, ExitCode
 from flujo_actors.cli.going_on import find_going_on, recorded_end, run_argument, why_not_going_on
 from flujo_actors.cli.progress import Progress, ProgressLines, ProgressTree
 from flujo_actors.cli.text import STATUS_STYLES, closing_line, new_console, one_line
-from flujo_actors.control.client import ControlledRun, RunWatch, open_conversation
+from flujo_actors.control.client import ControlledRun, open_conversation, open_watch
 from flujo_actors.control.protocol import Answer, Ended, RefusalCode, RunStatus, WatchRun, answer_to_json
 from flujo_actors.errors import ControlLostError, ControlRefusedError
 
@@ -53,8 +53,8 @@ async def _draw(run: ControlledRun, with_chunks: bool) -> RunStatus:  # noqa: FB
     progress: Progress = ProgressLines(console, with_chunks)
     if console.is_terminal:
         progress = ProgressTree(console, run.status.pipeline, with_chunks=with_chunks)
-    async with open_conversation(run.address, WatchRun(run.status.run_id, with_chunks)) as answers:
-        events = RunWatch(answers)
+    async with open_watch(run, chunks=with_chunks) as events:
+        click.echo(f"watching run {run.status.run_id}; Ctrl-C ends the watching, not the run", err=True)
         await progress.show(events)
     assert events.ended is not None, "the events end when the run has"  # noqa: S101 - an invariant
     return events.ended

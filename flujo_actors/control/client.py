@@ -25,6 +25,7 @@ from flujo_actors.control.protocol import (
     Request,
     RunsListed,
     RunStatus,
+    WatchRun,
     answer_from,
     request_line,
 )
@@ -82,38 +83,9 @@ class Answers:
             raise ControlRefusedError(answer.code, answer.message)
         return answer
 
-
-class RunWatch(trio.abc.ReceiveChannel[RunEvent]):
-    """The events of a run in another process: first as if its actors had begun just now, then what happens.
-
-    Made of the answers to a `WatchRun`.
-    """
-
-    def __init__(self, answers: Answers) -> None:
-        self._answers = answers
-        self._actors: deque[RunEvent] = deque()
-        self.ended: RunStatus | None = None
-        """The run at its end, once it has come."""
-
-    async def receive(self) -> RunEvent:
-        """The next event; `trio.EndOfChannel` when the run has ended. Errors are those of `Answers.next`."""
-        while not self._actors:
-            match await self._answers.next():
-                case EventTold(event):
-                    return event
-                case ActorsShown(_, time, actors):
-                    self._actors.extend(_started(actor, time) for actor in actors)
-                case Ended(run):
-                    self.ended = run
-                    raise trio.EndOfChannel
-                case _:
-                    """Nothing else is an answer to this request."""
-        await trio.lowlevel.checkpoint()
-        return self._actors.popleft()
-
-    async def aclose(self) -> None:
-        """Nothing to do: the connection is closed by who opened it."""
-        await trio.lowlevel.checkpoint()
+    def unexpected(self) -> ControlFailedError:
+        """What to raise for an answer that is none to what was asked."""
+        return ControlFailedError(self._pid, "answers what was not asked")
 
 
 @asynccontextmanager
@@ -136,6 +108,56 @@ async def open_conversation(address: Address, request: Request) -> AsyncGenerato
         with suppress(trio.BrokenResourceError):  # it may have said no already, and closed its end
             await stream.send_all(request_line(request))
         yield Answers(stream, address.pid)
+
+
+class RunWatch(trio.abc.ReceiveChannel[RunEvent]):
+    """The events of a run in another process: first as if its actors had begun just now, then what happens."""
+
+    def __init__(self, answers: Answers, first: ActorsShown) -> None:
+        self._answers = answers
+        self._actors: deque[RunEvent] = deque(_started(actor, first.time) for actor in first.actors)
+        self.ended: RunStatus | None = None
+        """The run at its end, once it has come."""
+
+    async def receive(self) -> RunEvent:
+        """The next event. A checkpoint.
+
+        Raises:
+            trio.EndOfChannel: the run has ended.
+            ControlLostError: its process has.
+            ControlFailedError: the answer is none that is understood.
+        """
+        if self._actors:
+            await trio.lowlevel.checkpoint()
+            return self._actors.popleft()
+        match await self._answers.next():
+            case EventTold(event):
+                return event
+            case Ended(run):
+                self.ended = run
+                raise trio.EndOfChannel
+            case _:
+                raise self._answers.unexpected()
+
+    async def aclose(self) -> None:
+        """Nothing to do: the connection is closed by who opened it."""
+        await trio.lowlevel.checkpoint()
+
+
+@asynccontextmanager
+async def open_watch(run: ControlledRun, *, chunks: bool) -> AsyncGenerator[RunWatch, None]:
+    """Watch a run; once the block is entered, nothing that happens is missed. Entering and leaving are checkpoints.
+
+    Raises:
+        ControlRefusedError: the run has ended, or there are too many watchers.
+        ControlLostError: its process has ended.
+        ControlFailedError: it cannot be asked.
+    """
+    async with open_conversation(run.address, WatchRun(run.status.run_id, chunks)) as answers:
+        first = await answers.next()
+        if not isinstance(first, ActorsShown):
+            raise answers.unexpected()
+        yield RunWatch(answers, first)
 
 
 async def find_runs(database: Path, prefix: str = "") -> Survey:
@@ -176,7 +198,7 @@ async def _listed(address: Address, prefix: str) -> RunsListed:
     async with open_conversation(address, ListRuns(prefix)) as answers:
         answer = await answers.next()
     if not isinstance(answer, RunsListed):
-        raise ControlFailedError(address.pid, "answers what was not asked")
+        raise answers.unexpected()
     return answer
 
 

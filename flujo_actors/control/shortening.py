@@ -73,9 +73,10 @@ class _Copying:
 
     def _scalar(self, value: object) -> Any:
         plain = plain_attributes({"": value})[""]
-        if isinstance(plain, str):
-            return self._text(plain)
-        self.room -= len(str(plain))
+        text = str(plain)
+        if isinstance(plain, str) or len(text) > self.room:
+            return self._text(text)
+        self.room -= len(text)
         return plain
 
     def _text(self, text: str) -> str:
