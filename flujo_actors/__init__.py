@@ -3,6 +3,7 @@
 The layers, imports run downward only:
 
     cli, demos                          talk to people
+    control                             lets other processes see and stop runs
     system, run                         assemble a run
     supervisors/*  storage/*  actors/*  policies over messages | spans to disk | users' own actors
     actor, mailbox, messages, clock     the kernel of the actor model

@@ -59,6 +59,7 @@ class Run(Generic[OutputT, ContextT]):
         self._ended = trio.Event()
         self._watchers = Watchers(environment.watchers)
         self._result: PipelineResult[OutputT, ContextT] | None = None
+        self._final_record: RunRecord | None = None
 
     def __repr__(self) -> str:
         state = "running" if not self._ended.is_set() else "aborted" if self._result is None else self._result.status
@@ -68,6 +69,11 @@ class Run(Generic[OutputT, ContextT]):
     def run_id(self) -> str:
         """32 hexadecimal digits."""
         return self._environment.run_id
+
+    @property
+    def record(self) -> RunRecord:
+        """The run as a backend would list it now: what it has spent so far and, once it has ended, how."""
+        return self._final_record or self._record(SpanStatus.RUNNING, None)
 
     async def wait(self) -> PipelineResult[OutputT, ContextT]:
         """Wait for the run's result. A checkpoint; cancelling it leaves the run alone.
@@ -133,6 +139,10 @@ class Run(Generic[OutputT, ContextT]):
         """Run to the end, in the task that calls this. Once."""
         try:
             self._result = await self._execute()
+        except BaseException as error:
+            if self._final_record is None:  # not even its start was stored
+                self._final_record = self._record(*_abort_of(error))
+            raise
         finally:
             self._ended.set()
             self._watchers.close()
@@ -145,7 +155,7 @@ class Run(Generic[OutputT, ContextT]):
 
     async def _execute(self) -> PipelineResult[OutputT, ContextT]:
         if self._storage is not None:
-            await self._storage.begin_run(self._record(SpanStatus.RUNNING, None), self._note_storage_failure)
+            await self._storage.begin_run(self.record, self._note_storage_failure)
         problems: list[str] = []
         try:
             step_result = await self._run_with_resources(problems)
@@ -186,12 +196,13 @@ class Run(Generic[OutputT, ContextT]):
 
         A cancellation that comes now comes too late: the run is over, and only its trace remains to be kept.
         """
+        self._final_record = self._record(status, error)
         if self._storage is None:
             return ()
         missing: tuple[str, ...] = ()
         with trio.CancelScope(shield=True):
-            missing = await self._storage.end_run(self._record(status, error), root)
-        return missing
+            missing = await self._storage.end_run(self._final_record, root)
+        return missing  # noqa: RET504 - for mypy, a cancel scope may end a block early
 
     def _note_storage_failure(self, problem: str) -> None:
         """Called, perhaps several times, when something of the run cannot be stored."""

@@ -67,7 +67,13 @@ class System(Spawner):
         self._ids = IdSource(randomness)
         self._cache = cache
         self._root = root
+        self._runs: dict[Run[Any, Any], None] = {}
         self._closed = False
+
+    @property
+    def runs(self) -> tuple[Run[Any, Any], ...]:
+        """The runs that are going on, in the order of their start. One inside an agent is part of the run around it."""
+        return tuple(self._runs)
 
     @overload
     async def run(
@@ -114,7 +120,15 @@ class System(Spawner):
             SystemClosedError: the system's block has ended.
             ValueError: an option has no meaning.
         """
-        return await self._prepare(pipeline, data, context, options, inside=current_agent(self)).run_here()
+        inside = current_agent(self)
+        run = self._prepare(pipeline, data, context, options, inside=inside)
+        if inside is not None:
+            return await run.run_here()
+        self._runs[run] = None
+        try:
+            return await run.run_here()
+        finally:
+            del self._runs[run]
 
     @overload
     async def start(
@@ -148,7 +162,8 @@ class System(Spawner):
         """
         run = self._prepare(pipeline, data, context, options, inside=None)
         await trio.lowlevel.checkpoint()
-        self._nursery.start_soon(run.run_apart, name=f"run {run.run_id}")
+        self._runs[run] = None
+        self._nursery.start_soon(self._run_apart, run, name=f"run {run.run_id}")
         return run
 
     def actor_events(self) -> trio.MemoryReceiveChannel[ActorEvent | EventsMissed]:
@@ -163,6 +178,12 @@ class System(Spawner):
         if self._closed:
             raise SystemClosedError
         return self._root.supervisor()
+
+    async def _run_apart(self, run: Run[Any, Any]) -> None:
+        try:
+            await run.run_apart()
+        finally:
+            del self._runs[run]
 
     def close(self) -> None:
         """Take no more runs and actors. Called at the end of the system's block."""

@@ -15,6 +15,7 @@ PACKAGES = [
     "flujo_actors.storage",
     "flujo_actors.steps",
     "flujo_actors.actors",
+    "flujo_actors.control",
 ]
 
 

@@ -15,6 +15,7 @@ ROOT = Path(flujo_actors.__file__).parent.parent
 
 LAYERS = [
     {"cli", "demos", "__main__"},
+    {"control"},
     {"system", "run"},
     {"supervisors", "storage", "actors"},
     {"actor", "mailbox", "messages", "clock", "nurseries", "watching"},
