@@ -135,10 +135,20 @@ class StateBackend(abc.ABC):
         Raises:
             ValueError: neither `older_than` nor `keep` was given, or one of them is negative.
         """
+        doomed = self.find_prunable(older_than=older_than, keep=keep, now=now)
+        return self.delete_runs(run.run_id for run in doomed)
+
+    def find_prunable(
+        self, *, older_than: float | None = None, keep: int | None = None, now: float | None = None
+    ) -> list[RunRecord]:
+        """The runs that `prune` would delete, the one that started first at the beginning. Deletes nothing.
+
+        Raises:
+            ValueError: as for `prune`.
+        """
         check_what_to_prune(older_than, keep)
         ended_before = None if older_than is None else (time.time() if now is None else now) - older_than
-        doomed = runs_to_prune(self.list_runs(), self._last_activity, ended_before=ended_before, keep=keep)
-        return self.delete_runs(run.run_id for run in doomed)
+        return runs_to_prune(self.list_runs(), self._last_activity, ended_before=ended_before, keep=keep)
 
     def _last_activity(self, run: RunRecord) -> float:
         """When something of a run happened last that was recorded."""

@@ -404,6 +404,11 @@ class TestPruning:
         assert self.left(backend) == ["ended 3", "paused", "running"]
         assert backend.get_span_statistics().total == 2
 
+    def test_what_would_be_deleted_can_be_found_first(self, backend: StateBackend) -> None:
+        found = backend.find_prunable(older_than=15.0, now=140.0)
+        assert [run.run_id for run in found] == ["ended 1", "ended 2"]
+        assert len(backend.list_runs()) == 5
+
     def test_a_run_that_ended_just_so_long_ago_stays(self, backend: StateBackend) -> None:
         assert backend.prune(older_than=30.0, now=140.0) == []
 
