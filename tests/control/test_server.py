@@ -278,14 +278,19 @@ class TestCancelling:
     async def test_the_end_is_told_however_many_events_are_missed(
         self, database: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(run_module, "EVENT_BUFFER", 1)
+        monkeypatch.setattr(run_module, "EVENT_BUFFER", 2)
+        pipeline = ParallelStep[Any, Any](
+            "all", {"a": fan(*map(str, range(50))), "b": sleeping()}, on_branch_failure="ignore"
+        )
         async with controlled(database) as (system, address):
-            run = await system.start(Step("before", repr) >> fan(*map(str, range(50))) >> sleeping("after"), 1)
+            run = await system.start(pipeline, 1)
             await wait_until_all_run()
-            with trio.fail_after(10):
-                async with open_conversation(address, CancelRun(run.run_id, "fan")) as answers:
-                    await answers.next()
-                    assert isinstance(await answers.next(), Ended)
+            async with open_conversation(address, CancelRun(run.run_id, "all/a")) as answers:
+                await answers.next()
+                ended = await answers.next()
+            assert isinstance(ended, Ended)
+            assert ended.run.status is SpanStatus.RUNNING
+            assert [actor.path for actor in (await ask(address, ShowRun(run.run_id))).actors] == ["", "all", "all/b"]
 
     async def test_who_does_not_want_to_wait_is_told_at_once(self, database: Path) -> None:
         async with controlled(database) as (system, address):
