@@ -44,3 +44,14 @@ def open_to_read(given: Path | None) -> SQLiteBackend:
     backend = SQLiteBackend(path, read_only=True)
     backend.open()
     return backend
+
+
+def is_missing(database: Path) -> bool:
+    """Whether there is no such file. One that may not be looked at is there: opening it will say what is wrong."""
+    try:
+        database.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
