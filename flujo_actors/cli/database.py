@@ -58,3 +58,14 @@ def _open(given: Path | None, *, read_only: bool) -> SQLiteBackend:
     backend = SQLiteBackend(path, read_only=read_only)
     backend.open()
     return backend
+
+
+def is_missing(database: Path) -> bool:
+    """Whether there is no such file. One that may not be looked at is there: opening it will say what is wrong."""
+    try:
+        database.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False

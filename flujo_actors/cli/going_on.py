@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import trio
 
+from flujo_actors.cli.database import is_missing
 from flujo_actors.cli.errors import BadInputError
 from flujo_actors.cli.text import moment, one_line
 from flujo_actors.control.client import ControlledRun, find_runs
@@ -61,7 +62,7 @@ def why_not_going_on(prefix: str, database: Path, problems: Iterable[str] = ()) 
 
 def recorded_runs(prefix: str, database: Path) -> list[RunRecord]:
     """The runs in the database whose ids begin with `prefix`, six at the most; none when there is no database yet."""
-    if not database.exists():
+    if is_missing(database):
         return []
     with SQLiteBackend(database, read_only=True) as backend:
         return backend.find_runs(prefix, limit=6)

@@ -13,7 +13,7 @@ import trio
 from rich.table import Table
 from rich.text import Text
 
-from flujo_actors.cli.database import database_option, database_to_write
+from flujo_actors.cli.database import database_option, database_to_write, is_missing
 from flujo_actors.cli.run import json_option
 from flujo_actors.cli.text import amount, duration, new_console, one_line, print_json, shortened
 from flujo_actors.control.client import ControlledRun, find_runs
@@ -65,7 +65,7 @@ def ps(*, database: Path | None, as_json: bool) -> None:
 
 
 def _recorded_as_running(path: Path) -> list[RunRecord]:
-    if not path.exists():
+    if is_missing(path):
         return []
     with SQLiteBackend(path, read_only=True) as backend:
         return backend.list_runs(status=SpanStatus.RUNNING)

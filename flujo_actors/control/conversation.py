@@ -34,7 +34,7 @@ from flujo_actors.control.protocol import (
     request_from,
 )
 from flujo_actors.errors import ControlRefusedError
-from flujo_actors.events import ChunkProduced, EventsMissed, RunEvent, StepEnded
+from flujo_actors.events import ChunkProduced, RunEvent, StepEnded
 from flujo_actors.nurseries import open_inner_nursery
 from flujo_actors.run import Run
 from flujo_actors.snapshots import ActorSnapshot, ActorState
@@ -44,6 +44,9 @@ LOGGER: Final = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT_S: Final = 5.0
 """Seconds that a client may take to say what it wants, and to take an answer that is no stream."""
+
+LOOK_AGAIN_S: Final = 0.25
+"""Seconds after which a part that is being cancelled is looked at: the events of its end may have been missed."""
 
 RUNS_LIMIT: Final = 1_000
 """Runs that are listed at once."""
@@ -173,15 +176,19 @@ class Conversation:
 
 async def _until_ended(run: Run[Any, Any], part: set[str] | None, events: trio.MemoryReceiveChannel[RunEvent]) -> None:
     """Wait until the run has ended, or all of its part, given as the ids of the spans in it."""
-    async for event in events:
-        if part is None:
-            continue
-        if isinstance(event, StepEnded):
-            part.discard(event.span_id)
-        elif isinstance(event, EventsMissed):
-            part &= _spans_in(run.snapshot(), "")
-        if not part:
+    if part is None:
+        async for _ in events:
+            """Whatever happens until then."""
+        return
+    while part:
+        with trio.move_on_after(LOOK_AGAIN_S):
+            async for event in events:
+                if isinstance(event, StepEnded):
+                    part.discard(event.span_id)
+                if not part:
+                    return
             return
+        part &= _spans_in(run.snapshot(), "")
 
 
 def _spans_in(snapshot: ActorSnapshot | None, path_or_span_id: str) -> set[str]:

@@ -240,6 +240,20 @@ class TestPs:
             assert outcome.code == 2
             assert "it is not an SQLite database" in outcome.error_line
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user to meet a file it may not read")
+    @pytest.mark.parametrize("command", [["ps"], ["cancel", "4f"], ["watch", "4f"]])
+    def test_a_database_that_may_not_be_looked_at_gives_one_line(
+        self, command: list[str], tmp_path: Path, session_folder: Path
+    ) -> None:
+        (tmp_path / "closed").mkdir(mode=0o700)
+        script = (
+            "import os, sys\nfrom flujo_actors.cli import main\nos.seteuid(65534)\n"
+            f"sys.exit(main([*{command!r}, '--db', {str(tmp_path / 'closed' / 'runs.db')!r}]))"
+        )
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert re.fullmatch(r"flujo: Database .*: it cannot be opened: Permission denied .*\n", done.stderr)
+
 
 class TestCancel:
     def test_a_run_is_cancelled_and_says_why(self, flujo: Flujo, folder: Path, session_folder: Path) -> None:

@@ -53,11 +53,12 @@ def gated(gate: trio.Event, name: str = "gated") -> AnyStep:
 
 @asynccontextmanager
 async def controlled(database: Path) -> AsyncGenerator[tuple[System, Address], None]:
-    """A system with control; its runs are cancelled at the end."""
-    async with open_system() as system, open_control(system, database) as path:
-        yield system, Address(path, os.getpid())
-        for run in system.runs:
-            run.cancel()
+    """A system with control for a minute at the most; its runs are cancelled at the end."""
+    with trio.fail_after(60):
+        async with open_system() as system, open_control(system, database) as path:
+            yield system, Address(path, os.getpid())
+            for run in system.runs:
+                run.cancel()
 
 
 async def ask(address: Address, request: Request) -> Any:

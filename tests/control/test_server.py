@@ -35,7 +35,6 @@ from flujo_actors.control.protocol import (
 )
 from flujo_actors.errors import ControlLostError
 from flujo_actors.events import ChunkProduced, StepEnded, StepStarted
-from flujo_actors.snapshots import ActorState
 from tests.control.talking import ask, controlled, fan, gated, refusal_of, sleeping, wait_until_all_run
 
 pytestmark = pytest.mark.usefixtures("_nothing_left")
@@ -256,9 +255,8 @@ class TestCancelling:
                     await gate.wait()
                 order.append("cleaned up")
 
-        pipeline = ParallelStep[Any, Any](
-            "fan", {"a": Step("a", stubborn), "b": sleeping()}, on_branch_failure="ignore"
-        )
+        branches = {"a": Step("a", stubborn), "b": sleeping()}
+        pipeline = ParallelStep[Any, Any]("fan", branches, on_branch_failure="ignore")
         async with controlled(database) as (system, address):
             run = await system.start(pipeline, 1)
             await wait_until_all_run()
@@ -269,26 +267,30 @@ class TestCancelling:
 
             async with open_conversation(address, CancelRun(run.run_id, path)) as answers:
                 assert await answers.next() == CancelAccepted()
+                (status,) = (await ask(address, ListRuns())).runs
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(wait, answers)
-                    (actor,) = [
-                        each for each in (await ask(address, ShowRun(run.run_id))).actors if each.path == "fan/a"
-                    ]
-                    assert actor.state is ActorState.CANCELLING
+                    await wait_until_all_run()
                     gate.set()
+            assert status.cancelling == (path is None)
         assert order == ["cleaned up", "told"]
 
     async def test_the_end_is_told_however_many_events_are_missed(
         self, database: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(run_module, "EVENT_BUFFER", 1)
+        monkeypatch.setattr(run_module, "EVENT_BUFFER", 2)
+        pipeline = ParallelStep[Any, Any](
+            "all", {"a": fan(*map(str, range(50))), "b": sleeping()}, on_branch_failure="ignore"
+        )
         async with controlled(database) as (system, address):
-            run = await system.start(Step("before", repr) >> fan(*map(str, range(50))) >> sleeping("after"), 1)
+            run = await system.start(pipeline, 1)
             await wait_until_all_run()
-            with trio.fail_after(10):
-                async with open_conversation(address, CancelRun(run.run_id, "fan")) as answers:
-                    await answers.next()
-                    assert isinstance(await answers.next(), Ended)
+            async with open_conversation(address, CancelRun(run.run_id, "all/a")) as answers:
+                await answers.next()
+                ended = await answers.next()
+            assert isinstance(ended, Ended)
+            assert ended.run.status is SpanStatus.RUNNING
+            assert [actor.path for actor in (await ask(address, ShowRun(run.run_id))).actors] == ["", "all", "all/b"]
 
     async def test_who_does_not_want_to_wait_is_told_at_once(self, database: Path) -> None:
         async with controlled(database) as (system, address):
