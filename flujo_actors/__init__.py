@@ -2,7 +2,7 @@
 
 The layers, imports run downward only:
 
-    cli, demos                          talk to people
+    cli, demos, testing                 talk to people | to tests
     system, run                         assemble a run
     supervisors/*      storage/*        policies over messages | spans to disk
     actor, mailbox, messages, clock     the kernel of the actor model

@@ -16,9 +16,13 @@ def enter_agent(actor: LeafActor | None) -> None:
     _CURRENT_AGENT.set(actor)
 
 
+def agent_at_work() -> LeafActor | None:
+    """The actor of the agent whose code this task runs, of whichever system, if it is still at work."""
+    actor = _CURRENT_AGENT.get()
+    return None if actor is None or actor.mailbox.closed else actor
+
+
 def current_agent(system: object) -> LeafActor | None:
     """The actor of the agent whose code this task runs, if it belongs to a run of this system and is at work."""
-    actor = _CURRENT_AGENT.get()
-    if actor is None or actor.mailbox.closed or actor.environment.system is not system:
-        return None
-    return actor
+    actor = agent_at_work()
+    return actor if actor is not None and actor.environment.system is system else None
