@@ -329,6 +329,33 @@ class TestCancellingTheHost:
         )
 
 
+class TestTasksThatOutliveTheBlock:
+    """`System.run` runs in the task that calls it, which need not be one of the block's."""
+
+    @pytest.mark.xfail(
+        strict=True,
+        raises=BaseExceptionGroup,
+        reason="system.py: leaving the block waits for runs that were started, not for those of tasks outside of it",
+    )
+    def test_leaving_waits_for_their_runs_too(self) -> None:
+        backend, results = MemoryBackend(), list[Any]()
+
+        async def use(system: System) -> None:
+            results.append(await system.run(sleep, 5.0))
+
+        @in_mock_time
+        async def main() -> float:
+            async with trio.open_nursery() as nursery:
+                async with open_system(storage=backend) as system:
+                    nursery.start_soon(use, system)
+                    await trio.sleep(1)
+                return trio.current_time()
+
+        assert main() == 5
+        assert [str(result.status) for result in results] == ["completed"]
+        assert only_run(backend).status is SpanStatus.COMPLETED
+
+
 class TestCrashingHosts:
     @in_mock_time
     async def test_runs_that_were_going_on_are_recorded_as_cancelled_with_spans_and_spending(self) -> None:

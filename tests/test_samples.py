@@ -11,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = sorted((ROOT / "docs" / "samples").glob("*.py"))
+TESTED_ELSEWHERE = {"server": "tests/test_server_sample.py"}
+"""Samples that do not print something and end, with the tests that run them."""
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 
 
@@ -18,11 +20,18 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
+@pytest.mark.parametrize(
+    "sample", [sample for sample in SAMPLES if sample.stem not in TESTED_ELSEWHERE], ids=lambda sample: sample.stem
+)
 def test_a_sample_prints_what_stands_beside_it(sample: Path) -> None:
     done = subprocess.run([sys.executable, sample], capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert done.stdout == sample.with_suffix(".out").read_text()
+
+
+@pytest.mark.parametrize(("sample", "tests"), TESTED_ELSEWHERE.items())
+def test_a_sample_that_does_not_print_and_end_has_tests_of_its_own(sample: str, tests: str) -> None:
+    assert f"{sample}.py" in (ROOT / tests).read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
