@@ -74,7 +74,7 @@ class Server:
 
 @asynccontextmanager
 async def serving(folder: Path, **options: object) -> AsyncGenerator[Server, None]:
-    """The server, from when it listens; it is told to stop at the end, and must do so in peace."""
+    """The server, from when it listens; at the end it is told to stop, unless it has, and must do so in peace."""
     given = {"database": folder / "runs.db", "port": 0, "pace": 1000, "grace": 0.0, **options}
     words = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     with trio.fail_after(PATIENCE):
@@ -89,7 +89,7 @@ async def serving(folder: Path, **options: object) -> AsyncGenerator[Server, Non
             yield Server(process, int(listening.rpartition(" ")[2]), printed, folder / "runs.db")
             if process.poll() is None:
                 process.terminate()
-            assert await process.wait() == 0
+                assert await process.wait() == 0
             assert await process.stderr.receive_some() == b""
         finally:
             process.kill()
@@ -276,6 +276,19 @@ async def test_when_it_is_stopped_it_takes_no_more_and_finishes_what_can_be_fini
             assert [line.get("status") for line in await client.lines()] == [None, None, "completed"]
         assert await server.process.wait() == 0
     assert [str(record.status) for record in server.records()] == ["completed"]
+
+
+async def test_a_second_signal_ends_it_at_once_and_what_ran_reads_as_interrupted(tmp_path: Path) -> None:
+    async with serving(tmp_path, grace=PATIENCE) as server:
+        async with connected(server) as client:
+            await client.ask(LONG)
+            await client.first_line()
+            await digest(server, SHORT)  # once this one is in the database, so is the one before
+            server.process.terminate()
+            await server.printed.next()
+            server.process.terminate()
+            assert await server.process.wait() == -signal.SIGTERM
+        assert [str(record.status) for record in server.records()] == ["completed", "interrupted"]
 
 
 @pytest.mark.parametrize(
