@@ -284,8 +284,9 @@ async def test_a_second_signal_ends_it_at_once_and_what_ran_reads_as_interrupted
             await client.ask(LONG)
             await client.first_line()
             await digest(server, SHORT)  # once this one is in the database, so is the one before
+            assert (await server.printed.next()).endswith("completed")
             server.process.terminate()
-            await server.printed.next()
+            assert await server.printed.next() == f"shutting down within {PATIENCE} s"
             server.process.terminate()
             assert await server.process.wait() == -signal.SIGTERM
         assert [str(record.status) for record in server.records()] == ["completed", "interrupted"]
