@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import trio
 
-from flujo_actors import Pipeline, RetryPolicy, Run, Step, open_system
-from flujo_actors import run as run_module
+from flujo_actors import RetryPolicy, Run, Step, UsageMeter, open_system
 from flujo_actors.events import AttemptFailed, ChunkProduced, StepEnded, StepRetried, StepStarted
+from flujo_actors.run import EVENT_BUFFER
 from flujo_actors.testing import (
     Chunks,
     Raise,
@@ -110,11 +110,13 @@ async def test_a_run_that_has_ended_tells_nothing() -> None:
     assert list(seen) == []
 
 
-async def test_events_that_were_missed_fail_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "EVENT_BUFFER", 1)
-    steps = [Step[Any, Any, Any](f"s{number}", lambda data: data) for number in range(3)]
+async def test_events_that_were_missed_fail_the_test() -> None:
+    async def chatter(data: Any, *, usage: UsageMeter) -> None:
+        for _ in range(2 * EVENT_BUFFER):
+            usage.charge(prompt_tokens=1)
+
     with pytest.raises(AssertionError, match="events were missed"):  # noqa: PT012 - the block is what is tested
         async with open_system() as system:
-            run = await system.start(Pipeline[Any, Any, Any]("p", steps), None)
+            run = await system.start(Step("chatter", chatter), None)
             async with record_events(run):
                 await run.wait()
