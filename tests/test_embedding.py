@@ -107,7 +107,8 @@ class TestThreads:
     def test_they_may_share_a_backend_object(self, kind: str, tmp_path: Path) -> None:
         backend = MemoryBackend() if kind == "memory" else SQLiteBackend(tmp_path / "runs.db")
         in_threads(*[lambda: run_pipeline(sleep, 0.001, storage=backend)] * 6)
-        assert [str(record.status) for record in backend.list_runs()] == ["completed"] * 6
+        with backend:
+            assert [str(record.status) for record in backend.list_runs()] == ["completed"] * 6
 
     def test_one_that_crashes_does_not_disturb_the_others(self) -> None:
         backend, crashed = MemoryBackend(), threading.Event()

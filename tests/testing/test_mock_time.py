@@ -101,7 +101,8 @@ class TestThreads:
             return trio.current_time()
 
         assert main() <= 5 * 0.02  # the moments for which the storage actor lets spans gather
-        assert len(backend.list_runs()) == 5
+        with backend:
+            assert len(backend.list_runs()) == 5
 
     def test_a_thread_that_waits_for_the_event_loop_does_not_stop_the_time_for_good(
         self, monkeypatch: pytest.MonkeyPatch

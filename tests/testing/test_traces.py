@@ -102,8 +102,9 @@ class TestLookingThingsUp:
     def test_a_stored_trace_is_the_one_in_the_result(self, kind: str, tmp_path: Path) -> None:
         backend = MemoryBackend() if kind == "memory" else SQLiteBackend(tmp_path / "runs.db")
         result = run_pipeline(ask("a", Reply(1, cost_usd=0.1)) >> ask("b", Reply(2)), None, storage=backend)
-        assert str(Trace.of(backend, result.run_id)) == str(Trace.of(result))
-        assert Trace.of(backend, result.run_id) == Trace.of(result)
+        with backend:
+            assert str(Trace.of(backend, result.run_id)) == str(Trace.of(result))
+            assert Trace.of(backend, result.run_id) == Trace.of(result)
 
     def test_a_run_that_is_not_stored_is_missed_with_those_that_are(self) -> None:
         backend = MemoryBackend()
