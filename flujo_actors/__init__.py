@@ -2,7 +2,7 @@
 
 The layers, imports run downward only:
 
-    cli, demos                          talk to people
+    cli, demos, testing                 talk to people | to tests
     control                             lets other processes see and stop runs
     system, run                         assemble a run
     supervisors/*  storage/*  actors/*  policies over messages | spans to disk | users' own actors

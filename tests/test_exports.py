@@ -16,6 +16,7 @@ PACKAGES = [
     "flujo_actors.steps",
     "flujo_actors.actors",
     "flujo_actors.control",
+    "flujo_actors.testing",
 ]
 
 

@@ -14,7 +14,7 @@ import flujo_actors
 ROOT = Path(flujo_actors.__file__).parent.parent
 
 LAYERS = [
-    {"cli", "demos", "__main__"},
+    {"cli", "demos", "testing", "__main__"},
     {"control"},
     {"system", "run"},
     {"supervisors", "storage", "actors"},
