@@ -162,11 +162,16 @@ async def compare_sending(rounds: int, folder: Path) -> None:
     print(f"  nothing is lost: {SPANS:,} spans in the file after each round")
 
 
+def increment(number: int) -> int:
+    """The work of one step."""
+    return number + 1
+
+
 async def compare_runs(folder: Path) -> None:
     """The same number of spans by the runtime itself, with and without a storage."""
     loop: LoopStep[int, int, Any] = LoopStep(
         "grow",
-        Step("increment", lambda number: number + 1),
+        Step("increment", increment),
         exit_condition=lambda output, context: False,
         max_loops=SPANS // RUNS - 2,
         on_max_loops="succeed",

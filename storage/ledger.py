@@ -128,8 +128,8 @@ class Ledger:
         account = self._accounts.pop(part.run.run_id)
         self._accounts[part.run.run_id] = account
         if others_were_stored:
-            LOGGER.warning("run %s: a part of it could not be stored: %s", account.run_id, reason)
-            account.note_refused(part, f"could not be stored: {reason}")
+            if account.note_refused(part, f"could not be stored: {reason}"):
+                LOGGER.warning("run %s: a part of it could not be stored: %s", account.run_id, reason)
             account.started.on_failure(reason)
         else:
             account.note_failed(part)
