@@ -35,6 +35,7 @@ benchmark: $(READY)
 	$(BIN)/python benchmarks/step_overhead.py
 	$(BIN)/python benchmarks/composites.py
 	$(BIN)/python benchmarks/context_merging.py
+	$(BIN)/python benchmarks/storage.py
 
 # Until interrupted: new examples for the laws of contexts.
 fuzz: $(READY)

@@ -67,11 +67,13 @@ class SpanTable:
 
     def append(self, run: int, spans: Sequence[Span]) -> None:
         """Add spans to a run."""
+        if not spans:
+            return
+        last = 0
         for start in range(0, len(spans), ROWS_AT_ONCE):
-            rows = _rows_from(run, spans[start : start + ROWS_AT_ONCE])
-            last = self._database.insert(_INSERT, rows)
-            # Nobody else can have inserted meanwhile, so these have the numbers up to the last.
-            self._database.execute("INSERT INTO segments VALUES (?, ?, ?)", (run, last - len(rows) + 1, last))
+            last = self._database.insert(_INSERT, _rows_from(run, spans[start : start + ROWS_AT_ONCE]))
+        # Nobody else can have inserted meanwhile, so these have the numbers up to the last.
+        self._database.execute("INSERT INTO segments VALUES (?, ?, ?)", (run, last - len(spans) + 1, last))
 
     def delete(self, run: int) -> int:
         """Delete the spans of a run, and say how many there were."""
