@@ -41,6 +41,8 @@ benchmark: $(READY)
 	$(BIN)/python benchmarks/composites.py
 	$(BIN)/python benchmarks/context_merging.py
 	$(BIN)/python benchmarks/messaging.py
+	$(BIN)/python benchmarks/storage.py
+	$(BIN)/python benchmarks/cancellation.py
 
 # Until interrupted: new examples for the laws of contexts.
 fuzz: $(READY)

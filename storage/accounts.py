@@ -87,10 +87,16 @@ class RunAccount:
         self.stored.add_spans(part.spans)
         self._note_done_with(part)
 
-    def note_refused(self, part: Part, reason: str) -> None:
-        """A part, or a piece of one, will never be stored. A start is tried again with the spans to come."""
+    def note_refused(self, part: Part, reason: str) -> bool:
+        """A part, or a piece of one, will never be stored. A start is tried again with the spans to come.
+
+        Returns:
+            Whether this is the first time for this reason.
+        """
+        is_new = reason not in self.missing
         self.missing.setdefault(reason, Extent()).add(part)
         self._note_done_with(part)
+        return is_new
 
     def note_failed(self, part: Part) -> None:
         """A part could not be stored now."""

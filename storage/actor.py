@@ -23,7 +23,7 @@ from flujo_actors.mailbox import Mailbox
 from flujo_actors.nurseries import open_inner_nursery
 from flujo_actors.spans import Span
 from flujo_actors.storage.backend import StateBackend
-from flujo_actors.storage.inbox import RunEnded, RunStarted, Stop, StorageMessage
+from flujo_actors.storage.inbox import RunEnded, RunStarted, Stop, StorageMessage, ignore
 from flujo_actors.storage.ledger import Ledger
 from flujo_actors.storage.parts import Part
 from flujo_actors.storage.records import RunRecord
@@ -80,7 +80,7 @@ class StorageActor(Actor[StorageMessage]):
         self._ledger.give_up()
         super().stop()
 
-    async def begin_run(self, run: RunRecord, on_failure: Callable[[str], object] = str) -> None:
+    async def begin_run(self, run: RunRecord, on_failure: Callable[[str], None] = ignore) -> None:
         """Record that a run begins. A checkpoint; waits while the mailbox is full.
 
         Args:

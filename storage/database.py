@@ -9,7 +9,7 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -161,25 +161,32 @@ class Database:
             except UnicodeEncodeError:
                 return connection.execute(sql, _storable(parameters)).rowcount
 
-    def insert(self, statement: str, rows: Sequence[Row]) -> None:
-        """Insert rows. To do it again for a row must do no harm.
+    def insert(self, statement: str, rows: Sequence[Row]) -> int:
+        """Insert rows.
 
         Args:
             statement: up to and without VALUES.
-            rows: of the same length each, at least one.
+            rows: of the same length each, at least one and no more than `ROWS_AT_ONCE`.
+
+        Returns:
+            The number that the last row has got. Those before it have those before.
 
         Raises:
             DatabaseFailedError: SQLite refused.
         """
-        start = 0
+        start, last = 0, 0
         with self._used() as connection:
-            for sql, size in _insertions(statement, len(rows[0]), len(rows)):
+            while count := len(rows) - start:
+                # Few different counts, so that SQLite need not compile many statements.
+                size = 2 ** (count.bit_length() - 1)
+                sql = _insertion(statement, len(rows[0]), size)
                 values = list(itertools.chain.from_iterable(rows[start : start + size]))
                 start += size
                 try:
-                    connection.execute(sql, values)
+                    last = connection.execute(sql, values).lastrowid or 0
                 except UnicodeEncodeError:
-                    connection.execute(sql, _storable(values))
+                    last = connection.execute(sql, _storable(values)).lastrowid or 0
+        return last
 
     def rows(self, sql: str, parameters: Row = ()) -> list[Row]:
         """The rows that a query gives.
@@ -237,15 +244,6 @@ class Database:
         if inner:
             self.execute("ROLLBACK TO inner")
         self.execute("RELEASE inner" if inner else "ROLLBACK")
-
-
-def _insertions(statement: str, columns: int, rows: int) -> Iterator[tuple[str, int]]:
-    """Statements that insert so many rows together, and how many each inserts."""
-    size = ROWS_AT_ONCE
-    while rows:
-        for _ in range(rows // size):
-            yield _insertion(statement, columns, size), size
-        rows, size = rows % size, size // 2
 
 
 @functools.lru_cache

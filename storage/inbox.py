@@ -12,12 +12,16 @@ from flujo_actors.spans import Span
 from flujo_actors.storage.records import RunRecord
 
 
+def ignore(reason: str) -> None:
+    """What a run does that does not mind not to be stored."""
+
+
 @attrs.frozen(eq=False)
 class RunStarted:
     """A run begins."""
 
     run: RunRecord
-    on_failure: Callable[[str], object] = str
+    on_failure: Callable[[str], None] = ignore
     """Called with the reason, each time that something of the run cannot be stored."""
 
 

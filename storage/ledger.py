@@ -77,10 +77,10 @@ class Ledger:
         for part, error in outcome.refused:
             self._note_refused(part, str(error), others_were_stored=bool(outcome.written))
         tried = self._tried_in_vain(outcome)
-        if outcome.written:
-            self._note_success()
-        elif outcome.refused:
+        if outcome.refused and not outcome.written:
             self._note_failure(outcome.refused[0][1])
+        else:
+            self._note_success()
         for account in list(self._accounts.values()):
             self._settle_account(account, was_tried=account.run_id in tried)
 
@@ -128,8 +128,8 @@ class Ledger:
         account = self._accounts.pop(part.run.run_id)
         self._accounts[part.run.run_id] = account
         if others_were_stored:
-            LOGGER.warning("run %s: a part of it could not be stored: %s", account.run_id, reason)
-            account.note_refused(part, f"could not be stored: {reason}")
+            if account.note_refused(part, f"could not be stored: {reason}"):
+                LOGGER.warning("run %s: a part of it could not be stored: %s", account.run_id, reason)
             account.started.on_failure(reason)
         else:
             account.note_failed(part)

@@ -15,9 +15,10 @@ from flujo_actors.errors import DuplicateRunError, UnknownRunError
 from flujo_actors.plain import decode_all, encode_all
 from flujo_actors.spans import Span, SpanStatus
 from flujo_actors.storage.backend import StateBackend
-from flujo_actors.storage.database import ROWS_AT_ONCE, Database, Row
+from flujo_actors.storage.database import Database, Row
 from flujo_actors.storage.owner import Owner, current_owner, has_died
 from flujo_actors.storage.records import RunRecord, SpanStatistics, SpanTally
+from flujo_actors.storage.span_table import SpanTable, spans_from
 from flujo_actors.storage.traces import settled_spans, spans_of, trace_of
 
 _INSERT_RUN: Final = """
@@ -38,6 +39,11 @@ _SELECT_RUN: Final = """
     FROM runs WHERE run_id = ?
 """
 
+_SELECT_RUN_BY_KEY: Final = """
+    SELECT run_id, status, pipeline, started_at, ended_at, total_cost_usd, total_tokens, error, owner
+    FROM runs WHERE id = ?
+"""
+
 _LIST_RUNS: Final = """
     SELECT run_id, status, pipeline, started_at, ended_at, total_cost_usd, total_tokens, error, owner
     FROM runs
@@ -55,40 +61,8 @@ _FIND_RUNS: Final = """
     ORDER BY started_at DESC, id DESC LIMIT ?
 """
 
-_INSERT_SPANS: Final = """
-    INSERT OR REPLACE INTO spans
-        (run, span_id, parent_span_id, name, start_time, end_time, status, attributes)
-"""
-
-_SELECT_SPANS: Final = """
-    SELECT span_id, parent_span_id, name, start_time, end_time, spans.status, attributes
-    FROM spans JOIN runs ON spans.run = runs.id
-    WHERE run_id = ? ORDER BY start_time, span_id
-"""
-
-# Spans recorded as running are left to be counted one by one: what they are depends on their run.
-_SUM_ENDED_SPANS: Final = """
-    SELECT name, status, parent_span_id IS NULL, count(*), count(end_time), total(end_time - start_time)
-    FROM spans WHERE run BETWEEN ? AND ? AND status <> 'running'
-    GROUP BY 1, 2, 3
-"""
-
-_SELECT_RUNNING_SPANS: Final = """
-    SELECT runs.run_id, span_id, parent_span_id, name, start_time, end_time, spans.status, attributes
-    FROM spans JOIN runs ON spans.run = runs.id
-    WHERE run BETWEEN ? AND ? AND spans.status = 'running'
-    ORDER BY run
-"""
-
-_SELECT_LAST_ACTIVITY: Final = """
-    SELECT max(coalesce(end_time, start_time)) FROM spans JOIN runs ON spans.run = runs.id WHERE run_id = ?
-"""
-
 _SPANS_DELETED_AT_ONCE: Final = 10_000
 """Spans after which a transaction that deletes runs is over."""
-
-_STATUSES: Final = {str(status): status for status in SpanStatus}
-"""Looking a status up is quicker than having the enum find it, and there is one for each span."""
 
 _LARGEST_INTEGER: Final = 2**63 - 1
 """The largest that SQLite stores as a number."""
@@ -109,6 +83,7 @@ class SQLiteBackend(StateBackend):
 
     def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False, lock_timeout: float = 5.0) -> None:
         self._database = Database(Path(path).absolute(), read_only=read_only, lock_timeout=lock_timeout)
+        self._spans = SpanTable(self._database)
 
     @property
     def path(self) -> Path:
@@ -137,7 +112,7 @@ class SQLiteBackend(StateBackend):
     def record_spans(self, run_id: str, spans: Sequence[Span]) -> None:
         """See `StateBackend.record_spans`."""
         with self.transaction():
-            self._insert_spans(self._key_of(run_id), spans)
+            self._spans.append(self._key_of(run_id), spans)
 
     def record_run_end(self, run: RunRecord) -> None:
         """See `StateBackend.record_run_end`."""
@@ -150,8 +125,8 @@ class SQLiteBackend(StateBackend):
         spans = spans_of(trace)
         with self.transaction():
             key = self._key_of(run_id)
-            self._database.execute("DELETE FROM spans WHERE run = ?", (key,))
-            self._insert_spans(key, spans)
+            self._spans.delete(key)
+            self._spans.append(key, spans)
 
     def delete_run(self, run_id: str) -> bool:
         """See `StateBackend.delete_run`."""
@@ -205,19 +180,20 @@ class SQLiteBackend(StateBackend):
     def get_spans(self, run_id: str) -> list[Span]:
         """See `StateBackend.get_spans`."""
         run, rows = self._read(run_id)
-        return [] if run is None else settled_spans(run, _spans_from(rows))
+        spans = [] if run is None else settled_spans(run, spans_from(rows))
+        return sorted(spans, key=lambda span: (span.start_time, span.span_id))
 
     def get_trace(self, run_id: str) -> dict[str, Any] | None:
         """See `StateBackend.get_trace`."""
         run, rows = self._read(run_id)
-        return None if run is None else trace_of(run, settled_spans(run, _spans_from(rows)))
+        return None if run is None else trace_of(run, settled_spans(run, spans_from(rows)))
 
     def get_span_statistics(self, run_id: str | None = None) -> SpanStatistics:
         """See `StateBackend.get_span_statistics`."""
         tally = SpanTally()
         with self._database.snapshot():
             keys = self._range_of_keys(run_id)
-            for name, status, is_root, count, ended, seconds in self._database.rows(_SUM_ENDED_SPANS, keys):
+            for name, status, is_root, count, ended, seconds in self._spans.sums_of_ended(keys):
                 tally.add_alike(
                     name, SpanStatus(status), is_root=bool(is_root), count=count, ended=ended, seconds=seconds
                 )
@@ -243,20 +219,20 @@ class SQLiteBackend(StateBackend):
             key = self._key_of(run_id)
         except UnknownRunError:
             return None
-        count = self._database.execute("DELETE FROM spans WHERE run = ?", (key,))
+        count = self._spans.delete(key)
         self._database.execute("DELETE FROM runs WHERE id = ?", (key,))
         return count
 
     def _last_activity(self, run: RunRecord) -> float:
         """See `StateBackend`: without reading what else is known of the spans."""
-        rows = self._database.rows(_SELECT_LAST_ACTIVITY, (run.run_id,))
-        last: float | None = rows[0][0]
+        last = self._spans.last_activity(self._key_of(run.run_id))
         return run.started_at if last is None else last
 
     def _read(self, run_id: str) -> tuple[RunRecord | None, list[Row]]:
         """The record of a run and its spans as rows, from one state of the file."""
         with self._database.snapshot():
-            return self.get_run(run_id), self._database.rows(_SELECT_SPANS, (run_id,))
+            run = self.get_run(run_id)
+            return run, [] if run is None else self._spans.rows_of(self._key_of(run_id))
 
     def _key_of(self, run_id: str) -> int:
         """The number under which the spans of a run are stored."""
@@ -276,33 +252,10 @@ class SQLiteBackend(StateBackend):
             return 0, 0
         return key, key
 
-    def _insert_spans(self, key: int, spans: Sequence[Span]) -> None:
-        for start in range(0, len(spans), ROWS_AT_ONCE):
-            self._database.insert(_INSERT_SPANS, _rows_from(key, spans[start : start + ROWS_AT_ONCE]))
-
     def _recorded_as_running(self, keys: tuple[int, int]) -> Iterator[Span]:
-        rows = self._database.rows(_SELECT_RUNNING_SPANS, keys)
-        for run_id, group in itertools.groupby(rows, key=lambda row: row[0]):
-            run = self.get_run(run_id)
-            assert run is not None, "the query joins the run"  # noqa: S101 - an invariant
-            yield from settled_spans(run, _spans_from([row[1:] for row in group]))
-
-
-def _rows_from(key: int, spans: Sequence[Span]) -> list[Row]:
-    texts = encode_all([span.attributes for span in spans])
-    return [
-        (
-            key,
-            span.span_id,
-            span.parent_span_id,
-            span.name,
-            span.start_time,
-            span.end_time,
-            str(span.status),
-            attributes,
-        )
-        for span, attributes in zip(spans, texts, strict=True)
-    ]
+        for key, group in itertools.groupby(self._spans.running(keys), key=lambda row: row[0]):
+            (run,) = _runs_from(self._database.rows(_SELECT_RUN_BY_KEY, (key,)))
+            yield from settled_spans(run, spans_from(row[1:] for row in group))
 
 
 def _changing_columns(run: RunRecord) -> Row:
@@ -330,15 +283,3 @@ def _runs_from(rows: Iterable[Row]) -> Iterator[RunRecord]:
 
 def _owner_has_died(owner: str) -> bool:
     return has_died(Owner.from_json(owner))
-
-
-def _spans_from(rows: Sequence[Row]) -> Iterator[Span]:
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        some = rows[start : start + ROWS_AT_ONCE]
-        attributes = decode_all([row[-1] for row in some])
-        yield from map(_span_from, some, attributes)
-
-
-def _span_from(row: Row, attributes: Mapping[str, Any]) -> Span:
-    span_id, parent_span_id, name, start_time, end_time, status, _ = row
-    return Span(span_id, parent_span_id, name, start_time, end_time, _STATUSES[status], attributes)

@@ -81,7 +81,7 @@ def watch_connections(watch: Callable[[str], object] | None) -> None:
         connection.set_trace_callback(watch)
         return connection
 
-    sqlite3.connect = connect_watched  # type: ignore[assignment] # it is called with the options of one overload
+    setattr(sqlite3, "connect", connect_watched)  # noqa: B010 - its type is that of several overloads
 
 
 def death_at_commit(number: int, *, after: bool) -> Callable[[str], None]:

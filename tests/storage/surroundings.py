@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,21 +64,29 @@ async def held_run(
     async with open_system(storage=backend, on_storage_failure=policy) as system:
         run = await system.start(Pipeline("held", steps), 7)
         await waiting.wait()
-        with trio.fail_after(20):
-            while len(await trio.to_thread.run_sync(backend.get_spans, run.run_id)) < 2:  # noqa: ASYNC110 - it tells nobody
-                await trio.sleep(0.005)
+        await until(lambda: len(backend.get_spans(run.run_id)) == 2)
         yield Held(system, run, backend, go)
         go.set()
 
 
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for what nobody tells. It is asked in a thread, and may read files."""
+    with trio.fail_after(20):
+        while not await trio.to_thread.run_sync(holds):  # noqa: ASYNC110 - there is no event
+            await trio.sleep(0.005)
+
+
 async def until_stored(backend: StateBackend, result: Result) -> RunRecord:
     """The record of a run that has ended, once it is there."""
-    with trio.fail_after(20):
-        while True:
-            run = await trio.to_thread.run_sync(backend.get_run, result.run_id)
-            if run is not None and run.ended_at is not None:
-                return run
-            await trio.sleep(0.005)
+
+    def is_stored() -> bool:
+        run = backend.get_run(result.run_id)
+        return run is not None and run.ended_at is not None
+
+    await until(is_stored)
+    run = await trio.to_thread.run_sync(backend.get_run, result.run_id)
+    assert run is not None
+    return run
 
 
 def stored(path: Path, result: Result) -> dict[str, Any] | None:

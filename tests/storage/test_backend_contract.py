@@ -206,6 +206,36 @@ class TestSpans:
         backend.record_spans("run", [ended])
         assert backend.get_spans("run") == [ROOT, ended]
 
+    def test_a_span_that_was_replaced_counts_once_and_as_what_it_is_now(self, backend: StateBackend) -> None:
+        running = attrs.evolve(CHILD, status=SpanStatus.RUNNING, end_time=None)
+        backend.record_spans("run", [ROOT, running, OTHER])
+        backend.record_spans("run", [CHILD, CHILD])
+        backend.record_spans("run", [attrs.evolve(OTHER, status=SpanStatus.RUNNING, end_time=None)])
+        statistics = backend.get_span_statistics("run")
+        assert statistics.by_status == {SpanStatus.COMPLETED: 2, SpanStatus.RUNNING: 1}
+        assert statistics.by_name["fetch"] == NameStatistics(1, 1, 2.0)
+        trace = backend.get_trace("run")
+        assert trace is not None
+        assert [child["status"] for child in trace["children"]] == ["completed", "running"]
+
+    def test_a_replaced_span_goes_with_its_run(self, backend: StateBackend) -> None:
+        backend.record_spans("run", [ROOT, CHILD])
+        backend.record_spans("run", [CHILD])
+        assert backend.delete_run("run")
+        backend.record_run_start(RUN)
+        backend.record_spans("run", [ROOT])
+        assert backend.get_spans("run") == [ROOT]
+        assert backend.get_span_statistics().total == 1
+
+    def test_spans_of_several_runs_that_come_in_turns_are_kept_apart(self, backend: StateBackend) -> None:
+        backend.record_run_start(attrs.evolve(RUN, run_id="run 2"))
+        for number in range(600):
+            span = attrs.evolve(CHILD, span_id=f"{number:04}", start_time=float(number))
+            backend.record_spans("run" if number % 3 else "run 2", [span])
+        assert [int(span.span_id) for span in backend.get_spans("run 2")] == list(range(0, 600, 3))
+        assert backend.delete_run("run 2")
+        assert [int(span.span_id) for span in backend.get_spans("run")] == [n for n in range(600) if n % 3]
+
     def test_runs_do_not_share_spans_of_the_same_id(self, backend: StateBackend) -> None:
         backend.record_run_start(attrs.evolve(RUN, run_id="run 2"))
         backend.record_spans("run", [ROOT])

@@ -23,6 +23,7 @@ import pytest
 from flujo_actors import Step, run_pipeline
 from flujo_actors.spans import SpanStatus
 from flujo_actors.storage import RunRecord, SQLiteBackend
+from tests.storage.crashing import increment
 
 KILLS = int(os.environ.get("CRASH_TEST_KILLS", "30"))
 KILLS_OF_ONE_FILE = 10
@@ -129,7 +130,7 @@ def check_file(path: Path, acknowledged: Acknowledged) -> None:
 
 
 def check_that_the_next_run_works(path: Path) -> None:
-    result = run_pipeline(Step("next", lambda data: data + 1), 1, storage=SQLiteBackend(path))
+    result = run_pipeline(Step("next", increment), 1, storage=SQLiteBackend(path))
     assert result.output == 2
     assert result.warnings == ()
     with SQLiteBackend(path) as backend:

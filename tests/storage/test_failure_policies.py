@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import trio
 
@@ -14,7 +15,8 @@ from flujo_actors import FailureDomain, Pipeline, Span, SpanStatus, Step, Storag
 from flujo_actors.errors import DatabaseFailedError, DatabaseUnusableError
 from flujo_actors.storage import MemoryBackend, RunRecord, SQLiteBackend
 from flujo_actors.storage import ledger as storage_ledger
-from tests.storage.surroundings import Result, held_run, same, until_stored
+from flujo_actors.storage.actor import open_storage
+from tests.storage.surroundings import Result, held_run, same, until, until_stored
 
 POLICIES = list(StorageFailurePolicy)
 
@@ -86,9 +88,16 @@ class TestDegrade:
         backend = Switched(FULL)
         async with open_system(storage=backend) as system:
             await system.run(Step("early", same), 1)
-            run = await system.start(Step("wait", trio.sleep), 0.2)
-            await trio.sleep(0.1)
+            go = trio.Event()
+
+            async def wait(data: int) -> None:
+                await go.wait()
+
+            run = await system.start(Step("wait", wait), 1)
+            attempts = backend.attempts
+            await until(lambda: backend.attempts > attempts)
             backend.fault = None
+            go.set()
             result = await run.wait()
         assert result.warnings == ()
         assert backend.get_trace(result.run_id) == result.trace_tree
@@ -147,6 +156,22 @@ class TestDegrade:
                 await until_stored(backend, result)
         assert ["nor kept beside 3 runs" in " ".join(result.warnings) for result in results] == [False] * 3 + [True] * 2
         assert len(backend.list_runs()) == 3
+
+    async def test_a_failure_that_has_passed_while_nothing_was_kept_is_forgotten(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(storage_ledger, "ENDED_RUNS_KEPT", 0)
+        backend, told = Switched(FULL), list[str]()
+        run = RunRecord("run", SpanStatus.RUNNING, "p", 1.0)
+        async with open_storage(backend) as storage:
+            await storage.begin_run(run)
+            assert await storage.end_run(run) != ()
+            backend.fault = None
+            attempts = backend.attempts
+            await until(lambda: backend.attempts > attempts)
+            await storage.begin_run(another := attrs.evolve(run, run_id="another"), told.append)
+            assert await storage.end_run(another) == ()
+        assert told == []
 
     async def test_an_error_that_the_backend_forgot_to_name_is_survived_too(self) -> None:
         backend = Switched()

@@ -18,7 +18,7 @@ from flujo_actors.storage import RunRecord, SQLiteBackend, StateBackend, journal
 
 MEGABYTE = 2**20
 RUN = RunRecord("run", SpanStatus.RUNNING, "orders", started_at=100.0)
-SPAN = Span("00", None, "x" * 10_000, 1.0, 2.0, SpanStatus.COMPLETED, {})
+SPAN = Span("00", None, "large", 1.0, 2.0, SpanStatus.COMPLETED, {"path": "x" * 10_000})
 
 
 @pytest.fixture
@@ -114,25 +114,22 @@ def test_a_reader_that_reads_for_long_is_left_alone_and_the_journal_is_small_aga
     assert journal_size(writer.path) <= opening.JOURNAL_SIZE
 
 
-@pytest.mark.parametrize(
-    "read",
-    [
-        lambda backend: backend.get_trace("run"),
-        lambda backend: backend.get_spans("run"),
-        lambda backend: backend.get_run("run"),
-        lambda backend: backend.list_runs(),
-        lambda backend: backend.find_runs("r"),
-        lambda backend: backend.get_span_statistics(),
-        lambda backend: backend.get_span_statistics("run"),
-    ],
-    ids=["trace", "spans", "run", "list", "find", "statistics", "statistics of a run"],
-)
-def test_a_backend_holds_nothing_when_it_has_read(
-    writer: SQLiteBackend, read: Callable[[StateBackend], object]
-) -> None:
+READING: dict[str, Callable[[StateBackend], object]] = {
+    "trace": lambda backend: backend.get_trace("run"),
+    "spans": lambda backend: backend.get_spans("run"),
+    "run": lambda backend: backend.get_run("run"),
+    "list": lambda backend: backend.list_runs(),
+    "find": lambda backend: backend.find_runs("r"),
+    "statistics": lambda backend: backend.get_span_statistics(),
+    "statistics of a run": lambda backend: backend.get_span_statistics("run"),
+}
+
+
+@pytest.mark.parametrize("what", READING)
+def test_a_backend_holds_nothing_when_it_has_read(writer: SQLiteBackend, what: str) -> None:
     write(writer, 1)
     with SQLiteBackend(writer.path, read_only=True) as reader:
-        read(reader)
+        READING[what](reader)
         with closing(sqlite3.connect(writer.path, timeout=0)) as other:
             (was_busy, _, _) = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         assert not was_busy

@@ -19,6 +19,7 @@ import pytest
 from flujo_actors.errors import DatabaseFailedError, DatabaseUnusableError
 from flujo_actors.spans import Span, SpanStatus
 from flujo_actors.storage import RunRecord, SQLiteBackend, migrations, opening, sqlite
+from flujo_actors.storage.owner import current_owner
 from tests.storage.surroundings import bound_user, files_no_larger_than
 
 RUN = RunRecord("run", SpanStatus.RUNNING, "orders", started_at=100.0)
@@ -328,6 +329,29 @@ class TestMigrations:
         with closing(sqlite3.connect(recorded)) as connection:
             assert connection.execute("SELECT note FROM runs").fetchall() == [(None,)]
             assert connection.execute("PRAGMA user_version").fetchone() == (len(newer),)
+
+    def test_a_file_of_the_first_format_is_read_as_it_was_written(self, path: Path) -> None:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            for statement in (*migrations.MIGRATIONS[0], "PRAGMA user_version = 1"):
+                connection.execute(statement)
+            for key, run_id in enumerate(("one", "two", "empty"), 1):
+                owner = current_owner().to_json()
+                run = (key, run_id, "completed", "orders", 100.0 + key, 109.0, 0.5, 7, None, owner)
+                connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", run)
+            for key, span_id, parent in (2, "00", None), (1, "01", "00"), (2, "01", "00"), (1, "00", None):
+                span = (key, span_id, parent, f"step {key}", 100.0, 109.0, "completed", '{"kind":"Step"}')
+                connection.execute("INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?)", span)
+        with SQLiteBackend(path) as backend:
+            assert [run.run_id for run in backend.list_runs()] == ["empty", "two", "one"]
+            for key, run_id in enumerate(("one", "two"), 1):
+                spans = backend.get_spans(run_id)
+                assert [(span.span_id, span.parent_span_id) for span in spans] == [("00", None), ("01", "00")]
+                assert {span.name for span in spans} == {f"step {key}"}
+                assert spans[0].attributes == {"kind": "Step"}
+            assert backend.get_spans("empty") == []
+            assert backend.delete_run("one")
+            backend.record_spans("two", [attrs.evolve(ROOT, span_id="02", parent_span_id="00")])
+            assert len(backend.get_spans("two")) == backend.get_span_statistics().total == 3
 
     def test_a_migration_that_fails_leaves_the_file_as_it_was(
         self, recorded: Path, monkeypatch: pytest.MonkeyPatch
