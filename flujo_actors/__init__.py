@@ -2,11 +2,11 @@
 
 The layers, imports run downward only:
 
-    cli, demos                          talk to people
+    cli, demos, telemetry               talk to people, and to OpenTelemetry
     system, run                         assemble a run
     supervisors/*      storage/*        policies over messages | spans to disk
     actor, mailbox, messages, clock     the kernel of the actor model
-    steps/*, context/*, results, spans, events, failures, limits, usage, errors     plain data and pure functions
+    steps/*, context/*, results, spans, events, observers, failures, limits, usage, errors   plain data, pure functions
 """
 
 from flujo_actors._version import __version__

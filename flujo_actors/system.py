@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -16,6 +16,7 @@ from flujo_actors.clock import IdSource, RunClock
 from flujo_actors.context import open_branch
 from flujo_actors.errors import InvalidPipelineError, Problem, SystemClosedError
 from flujo_actors.nurseries import open_inner_nursery
+from flujo_actors.observers import Observer
 from flujo_actors.options import RunOptions, RunSettings
 from flujo_actors.results import PipelineResult
 from flujo_actors.run import Run
@@ -44,6 +45,8 @@ class System:
         actors: ActorRegistry,
         randomness: random.Random,
         cache: ResultCache,
+        *,
+        observers: tuple[Observer, ...],
     ) -> None:
         self._nursery = nursery
         self._storage = storage
@@ -51,6 +54,7 @@ class System:
         self._random = randomness
         self._ids = IdSource(randomness)
         self._cache = cache
+        self._observers = observers
         self._closed = False
 
     @overload
@@ -157,6 +161,7 @@ class System:
             environment=environment,
             storage=self._storage if inside is None else None,
             inside=inside,
+            observers=self._observers if inside is None else (),
         )
 
     def _environment(self, settings: RunSettings) -> RunEnvironment:
@@ -191,6 +196,7 @@ async def open_system(
     actors: Mapping[type[AnyStep], ActorType] | None = None,
     random_seed: int | None = None,
     cache: ResultCache | None = None,
+    observers: Iterable[Observer] = (),
 ) -> AsyncGenerator[System, None]:
     """Open a system for the length of an `async with` block, inside any trio program.
 
@@ -203,6 +209,7 @@ async def open_system(
         actors: supervising actors for step classes of your own, or other ones for those of the library.
         random_seed: makes ids and jitter repeatable; `None` takes them from the operating system.
         cache: what `CacheStep`s remember; `None` for a new one that ends with the system.
+        observers: told of every run, and of all that happens in it.
 
     Raises:
         StorageError: the storage cannot be opened.
@@ -210,21 +217,26 @@ async def open_system(
     registry = DEFAULT_ACTORS.with_actors(actors or {})
     randomness = random.Random(random_seed)  # noqa: S311 - ids and jitter are no secrets
     remembered = ResultCache() if cache is None else cache
+    told = tuple(observers)
     if storage is None:
-        async with _open(None, registry, randomness, remembered) as system:
+        async with _open(None, registry, randomness, remembered, told) as system:
             yield system
         return
-    async with open_storage(storage) as actor, _open(actor, registry, randomness, remembered) as system:
+    async with open_storage(storage) as actor, _open(actor, registry, randomness, remembered, told) as system:
         yield system
 
 
 @asynccontextmanager
 async def _open(
-    storage: StorageActor | None, registry: ActorRegistry, randomness: random.Random, cache: ResultCache
+    storage: StorageActor | None,
+    registry: ActorRegistry,
+    randomness: random.Random,
+    cache: ResultCache,
+    observers: tuple[Observer, ...],
 ) -> AsyncGenerator[System, None]:
     await trio.lowlevel.checkpoint()
     async with open_inner_nursery() as nursery:
-        system = System(nursery, storage, registry, randomness, cache)
+        system = System(nursery, storage, registry, randomness, cache, observers=observers)
         try:
             yield system
         finally:
@@ -237,6 +249,7 @@ def run_pipeline(
     data: InputT,
     *,
     storage: StateBackend | None = None,
+    observers: Iterable[Observer] = (),
     **options: Unpack[RunOptions],
 ) -> PipelineResult[OutputT, None]: ...
 @overload
@@ -246,6 +259,7 @@ def run_pipeline(
     *,
     context: ContextT,
     storage: StateBackend | None = None,
+    observers: Iterable[Observer] = (),
     **options: Unpack[RunOptions],
 ) -> PipelineResult[OutputT, ContextT]: ...
 def run_pipeline(
@@ -254,6 +268,7 @@ def run_pipeline(
     *,
     context: Any = None,
     storage: StateBackend | None = None,
+    observers: Iterable[Observer] = (),
     **options: Unpack[RunOptions],
 ) -> Any:
     """Run a pipeline in a program that is not a trio program: opens a trio loop and a system just for it.
@@ -262,7 +277,7 @@ def run_pipeline(
     """
 
     async def main() -> Any:
-        async with open_system(storage=storage) as system:
+        async with open_system(storage=storage, observers=observers) as system:
             return await system.run(pipeline, data, context=context, **options)
 
     return trio.run(main)

@@ -107,6 +107,8 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
         limit = self.message.limit
         if limit is not None:
             self.cancel_scope.deadline = self.environment.clock.now() + limit.seconds
+        for tell in self.environment.attempt_watchers:
+            tell(self.place.span_id, self.attempt)
 
     def stop(self) -> None:
         """Send the one report. Its place in the supervisor's mailbox is reserved, so this never waits or fails."""

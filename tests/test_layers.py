@@ -14,7 +14,7 @@ import flujo_actors
 ROOT = Path(flujo_actors.__file__).parent.parent
 
 LAYERS = [
-    {"cli", "demos", "__main__"},
+    {"cli", "demos", "telemetry", "__main__"},
     {"system", "run"},
     {"supervisors", "storage"},
     {"actor", "mailbox", "messages", "clock", "nurseries"},
@@ -24,6 +24,7 @@ LAYERS = [
         "results",
         "spans",
         "events",
+        "observers",
         "failures",
         "caching",
         "fingerprints",
