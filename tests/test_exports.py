@@ -9,7 +9,13 @@ from types import ModuleType
 
 import pytest
 
-PACKAGES = ["flujo_actors", "flujo_actors.supervisors", "flujo_actors.storage", "flujo_actors.steps"]
+PACKAGES = [
+    "flujo_actors",
+    "flujo_actors.supervisors",
+    "flujo_actors.storage",
+    "flujo_actors.steps",
+    "flujo_actors.telemetry",
+]
 
 
 def exported(package: ModuleType) -> dict[str, object]:

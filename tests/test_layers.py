@@ -120,6 +120,15 @@ def test_nothing_imports_asyncio() -> None:
     assert [module for module, names in roots.items() if names & {"asyncio", "anyio"}] == []
 
 
+def test_only_telemetry_imports_opentelemetry_and_nothing_imports_telemetry() -> None:
+    others = {module: set(imports(path)) for module, path in MODULES.items() if part_of(module) != "telemetry"}
+    assert [
+        module
+        for module, names in others.items()
+        if any(name.startswith(("opentelemetry", "flujo_actors.telemetry")) for name in names)
+    ] == []
+
+
 def test_the_linked_packages_are_imported_by_one_name() -> None:
     roots = {module: {name.partition(".")[0] for name in imports(path)} for module, path in MODULES.items()}
     assert [module for module, names in roots.items() if names & {"supervisors", "storage"}] == []
