@@ -2,47 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Final
 
 import attrs
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 
 
-@attrs.define(eq=False)
-class _NextIds:
-    """The ids that the next span is to have. Each is given once."""
+class ProposedIds:
+    """The ids that the span which is started in its `with` block is to have, if a `RunIdGenerator` makes them.
 
-    trace_id: int | None
-    span_id: int | None
+    Each is taken once. (Not by `contextlib`: there is one for every span.)
+    """
+
+    __slots__ = ("_run_id", "_span_id", "_token")
+
+    _token: Token[ProposedIds | None]
+
+    def __init__(self, run_id: str, span_id: str) -> None:
+        """Propose ids.
+
+        Args:
+            run_id: 32 hexadecimal digits, for the trace of a span that has no parent.
+            span_id: 16 hexadecimal digits.
+        """
+        self._run_id = run_id
+        self._span_id = span_id
+
+    def __enter__(self) -> None:
+        self._token = _PROPOSED.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        _PROPOSED.reset(self._token)
 
     def take_trace_id(self) -> int | None:
-        taken, self.trace_id = self.trace_id, None
-        return taken
+        """The trace id, unless it was taken."""
+        taken, self._run_id = self._run_id, ""
+        return int(taken, 16) if taken else None
 
     def take_span_id(self) -> int | None:
-        taken, self.span_id = self.span_id, None
-        return taken
+        """The span id, unless it was taken."""
+        taken, self._span_id = self._span_id, ""
+        return int(taken, 16) if taken else None
 
 
-_NEXT_IDS: Final[ContextVar[_NextIds | None]] = ContextVar("flujo_actors ids of the next span", default=None)
-
-
-@contextmanager
-def proposed_ids(run_id: str, span_id: str) -> Generator[None, None, None]:
-    """Have the span that is started in this block given these ids, if a `RunIdGenerator` makes them.
-
-    Args:
-        run_id: 32 hexadecimal digits, for the trace of a span without a parent.
-        span_id: 16 hexadecimal digits.
-    """
-    token = _NEXT_IDS.set(_NextIds(int(run_id, 16), int(span_id, 16)))
-    try:
-        yield
-    finally:
-        _NEXT_IDS.reset(token)
+_PROPOSED: Final[ContextVar[ProposedIds | None]] = ContextVar("flujo_actors proposed ids", default=None)
 
 
 @attrs.frozen
@@ -58,13 +62,13 @@ class RunIdGenerator(IdGenerator):
 
     def generate_trace_id(self) -> int:
         """The id of the run that begins, or one of the other generator's."""
-        proposed = _NEXT_IDS.get()
+        proposed = _PROPOSED.get()
         run_id = None if proposed is None else proposed.take_trace_id()
         return run_id or self.others.generate_trace_id()
 
     def generate_span_id(self) -> int:
         """The id of the step that begins, or one of the other generator's."""
-        proposed = _NEXT_IDS.get()
+        proposed = _PROPOSED.get()
         span_id = None if proposed is None else proposed.take_span_id()
         return span_id or self.others.generate_span_id()
 

@@ -24,7 +24,7 @@ from flujo_actors.telemetry.attributes import (
     text,
     usage_attributes,
 )
-from flujo_actors.telemetry.ids import proposed_ids
+from flujo_actors.telemetry.ids import ProposedIds
 
 
 class OpenTelemetryObserver:
@@ -94,7 +94,7 @@ class RunSpans(RunObserver):
             left.span.end(nanoseconds(time.time()))
 
     def _start(self, event: StepStarted) -> Span:
-        with proposed_ids(self._run.run_id, event.span_id):
+        with ProposedIds(self._run.run_id, event.span_id):
             return self._tracer.start_span(
                 span_name(event),
                 self._context_for(event.parent_span_id),
@@ -133,8 +133,7 @@ class RunSpans(RunObserver):
 def _conclude(ended: _OpenSpan, event: StepEnded, end_time: int) -> None:
     """Write down how a step ended, and what it spent."""
     span = ended.span
-    span.set_attributes(ending_attributes(event))
-    span.set_attributes(usage_attributes(ended.input_tokens, ended.output_tokens))
+    span.set_attributes(ending_attributes(event) | usage_attributes(ended.input_tokens, ended.output_tokens))
     exception = exception_raised(event)
     if exception is not None:
         span.add_event("exception", exception, end_time)
