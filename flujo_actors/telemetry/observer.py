@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Final
 
 import attrs
 from opentelemetry import context, trace
@@ -25,6 +25,9 @@ from flujo_actors.telemetry.attributes import (
     usage_attributes,
 )
 from flujo_actors.telemetry.ids import ProposedIds
+
+_WORKING_STEP: Final = context.create_key("flujo_actors working step")
+"""In the context of a step's code, our id of the step's span."""
 
 
 class OpenTelemetryObserver:
@@ -84,7 +87,7 @@ class RunSpans(RunObserver):
         """Make the step's span the current one in its task, which ends with the attempt."""
         working = self._open.get(span_id)
         if working is not None:
-            context.attach(trace.set_span_in_context(working.span))
+            context.attach(context.set_value(_WORKING_STEP, span_id, trace.set_span_in_context(working.span)))
 
     def run_ends(self, result: PipelineResult[Any, Any] | None) -> None:
         """End what never came to its end because the run broke."""
@@ -103,8 +106,14 @@ class RunSpans(RunObserver):
             )
 
     def _context_for(self, parent_span_id: str | None) -> context.Context:
-        parent = None if parent_span_id is None else self._open.get(parent_span_id)
-        return self._around if parent is None else trace.set_span_in_context(parent.span, self._around)
+        above = None if parent_span_id is None else self._open.get(parent_span_id)
+        if above is None:
+            return self._around
+        current = context.get_current()
+        # In the step's own code (an agent that runs a pipeline) the host may have opened a span of its own.
+        if context.get_value(_WORKING_STEP, current) == parent_span_id and _is_in_trace(current, above.span):
+            return current
+        return trace.set_span_in_context(above.span, self._around)
 
     def _count(self, event: UsageCharged) -> None:
         spending = self._open.get(event.span_id)
@@ -128,6 +137,10 @@ class RunSpans(RunObserver):
                 _conclude(ended, event, end_time)
         finally:
             ended.span.end(end_time)
+
+
+def _is_in_trace(current: context.Context, span: Span) -> bool:
+    return trace.get_current_span(current).get_span_context().trace_id == span.get_span_context().trace_id
 
 
 def _conclude(ended: _OpenSpan, event: StepEnded, end_time: int) -> None:

@@ -1,5 +1,7 @@
 """Where the spans of runs hang, and what hangs under them: the host's spans around a run and inside its agents."""
 
+# pyright: reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 from typing import Any
@@ -13,6 +15,7 @@ from opentelemetry.trace import Tracer
 
 from flujo_actors import (
     AnyStep,
+    LoopStep,
     ParallelStep,
     Pipeline,
     RetryPolicy,
@@ -157,6 +160,37 @@ async def test_a_run_inside_an_agent_hangs_under_what_is_current_there_in_our_tr
     assert exported.at("outer/inner").name == "inner"
 
 
+async def test_a_run_inside_an_agent_hangs_under_the_span_that_the_agent_has_opened(
+    exported: Exported, tracer: Tracer
+) -> None:
+    @tracer.start_as_current_span("planning")
+    async def agent(data: Any, *, resources: System) -> None:
+        with tracer.start_as_current_span("delegating"):
+            await resources.run(Pipeline("inner", [calls(tracer, "b")]), data)
+
+    async with open_system(observers=[OpenTelemetryObserver(exported.provider)]) as system:
+        await system.run(step("outer", agent), 1, resources=system)
+    assert exported.parent_of(exported.at("outer/inner")) is exported.named("delegating")
+    assert exported.parent_of(exported.named("delegating")) is exported.named("planning")
+    assert exported.parent_of(exported.named("planning")) is exported.at("outer")
+    assert exported.parent_of(exported.at("outer/inner/b")) is exported.at("outer/inner")
+
+
+async def test_the_steps_of_a_composite_hang_under_it_and_so_does_what_its_functions_emit(
+    exported: Exported, tracer: Tracer
+) -> None:
+    def mapper(data: Any, context: Any) -> Any:
+        with tracer.start_as_current_span("mapping"):
+            return data
+
+    loop = LoopStep[Any, Any, Any](
+        "loop", calls(tracer, "a"), exit_condition=lambda output, context: True, initial_input_mapper=mapper
+    )
+    await exported.run(loop)
+    assert exported.parent_of(exported.named("mapping")) is exported.at("loop")
+    assert exported.parent_of(exported.at("loop[1]/a")) is exported.at("loop")
+
+
 async def test_a_run_that_an_agent_starts_is_a_workflow_of_its_own_in_the_trace_of_the_agent(
     exported: Exported, tracer: Tracer
 ) -> None:
@@ -219,5 +253,5 @@ async def test_several_observers_emit_to_several_providers(exported: Exported) -
     other = TracerProvider()
     observers = [OpenTelemetryObserver(exported.provider), OpenTelemetryObserver(other)]
     async with open_system(observers=observers) as system:
-        await system.run(Pipeline("p", [step("a", lambda data: data)]), 1)  # pyright: ignore[reportUnknownLambdaType]
+        await system.run(Pipeline("p", [step("a", lambda data: data)]), 1)
     assert exported.parent_of(exported.at("a")) is exported.at("")
