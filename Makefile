@@ -4,11 +4,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+DEMO := FLUJO_DB=build/demo.db $(BIN)/python -m flujo_actors demo
 
 .PHONY: demo test lint types check benchmark fuzz clean
 
+# The demos on files of this project; `flujo lens list --db build/demo.db` lists the runs afterwards.
 demo: $(READY)
-	$(BIN)/python -m flujo_actors demo documents docs --db build/demo.db --trace
+	$(DEMO) documents docs --trace
+	$(DEMO) inventory flujo_actors/demos/samples
+	$(DEMO) summary docs/explanation/contexts.md --trace
+	$(DEMO) fallback flujo_actors/demos/samples --trace
 
 test: $(READY)
 	$(BIN)/python -m pytest

@@ -23,7 +23,7 @@ from flujo_actors.steps import AnyStep
 from flujo_actors.storage.actor import StorageActor
 from flujo_actors.storage.records import RunRecord
 from flujo_actors.supervisors import LeafActor, RootSupervisor, RunEnvironment
-from flujo_actors.supervisors.nesting import enter_agent
+from flujo_actors.supervisors.nesting import CURRENT_AGENT
 
 OutputT = TypeVar("OutputT")
 ContextT = TypeVar("ContextT")
@@ -137,7 +137,7 @@ class Run(Generic[OutputT, ContextT]):
 
     async def run_apart(self) -> None:
         """Run to the end in a task of its own, as no part of the run whose agent may have started it."""
-        enter_agent(None)
+        CURRENT_AGENT.set(None)
         await self.execute()
 
     async def execute(self) -> PipelineResult[OutputT, ContextT]:
@@ -174,10 +174,9 @@ class Run(Generic[OutputT, ContextT]):
         try:
             step_result = await self._run_with_resources(problems)
         except BaseException as error:
-            with trio.CancelScope(shield=True):
-                for loss in await self._store_end(*_abort_of(error)):
-                    # There will be no result to say it.
-                    LOGGER.warning("run %s: %s", self.run_id, loss)
+            for loss in await self._store_end(*_abort_of(error)):
+                # There will be no result to say it.
+                LOGGER.warning("run %s: %s", self.run_id, loss)
             raise
         # The root's span is the last, and says how the run ended.
         status, failure = self._environment.spans[-1].status, step_result.failure
@@ -205,10 +204,14 @@ class Run(Generic[OutputT, ContextT]):
             return self._root.refuse(self._pipeline, resource_failure(error))
 
     async def _store_end(self, status: SpanStatus, error: str | None) -> tuple[str, ...]:
-        """Have the end stored, wait until it is, and say what could not be."""
+        """Have the end stored, wait until it is, and say what could not be.
+
+        A cancellation that comes now comes too late: the run is over, and only its trace remains to be kept.
+        """
         if self._storage is None:
             return ()
-        await self._storage.end_run(self._record(status, error)).wait()
+        with trio.CancelScope(shield=True):
+            await self._storage.end_run(self._record(status, error)).wait()
         return self._storage.losses(self.run_id)
 
     def _record(self, status: SpanStatus, error: str | None) -> RunRecord:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -12,6 +12,7 @@ import trio
 from typing_extensions import Unpack
 
 from flujo_actors.caching import ResultCache
+from flujo_actors.capture import Capture, Redact, capture_with
 from flujo_actors.clock import IdSource, RunClock
 from flujo_actors.context import open_branch
 from flujo_actors.errors import InvalidPipelineError, Problem, SystemClosedError
@@ -41,13 +42,15 @@ class System:
     def __init__(
         self,
         nursery: trio.Nursery,
+        *,
         storage: StorageActor | None,
         actors: ActorRegistry,
         randomness: random.Random,
         cache: ResultCache,
-        *,
+        capture: Capture | None,
         observers: tuple[Observer, ...],
     ) -> None:
+        self._capture = capture
         self._nursery = nursery
         self._storage = storage
         self._actors = actors
@@ -174,6 +177,7 @@ class System:
             span_numbers=count(self._ids.first_span_number()),
             settings=settings,
             sink=self._storage,
+            capture=self._capture,
             cache=self._cache,
         )
 
@@ -196,6 +200,7 @@ async def open_system(
     actors: Mapping[type[AnyStep], ActorType] | None = None,
     random_seed: int | None = None,
     cache: ResultCache | None = None,
+    redact: Redact | None = None,
     observers: Iterable[Observer] = (),
 ) -> AsyncGenerator[System, None]:
     """Open a system for the length of an `async with` block, inside any trio program.
@@ -209,6 +214,9 @@ async def open_system(
         actors: supervising actors for step classes of your own, or other ones for those of the library.
         random_seed: makes ids and jitter repeatable; `None` takes them from the operating system.
         cache: what `CacheStep`s remember; `None` for a new one that ends with the system.
+        redact: what is hidden of the inputs and outputs that spans show: names of fields and keys (patterns as of
+            `fnmatch`, held against names in snake case), or a function of a name and its value that gives what is
+            shown. `None` hides what stands under names such as `password`, `token` and `api_key`.
         observers: told of every run, and of all that happens in it.
 
     Raises:
@@ -217,26 +225,19 @@ async def open_system(
     registry = DEFAULT_ACTORS.with_actors(actors or {})
     randomness = random.Random(random_seed)  # noqa: S311 - ids and jitter are no secrets
     remembered = ResultCache() if cache is None else cache
-    told = tuple(observers)
-    if storage is None:
-        async with _open(None, registry, randomness, remembered, told) as system:
-            yield system
-        return
-    async with open_storage(storage) as actor, _open(actor, registry, randomness, remembered, told) as system:
-        yield system
-
-
-@asynccontextmanager
-async def _open(
-    storage: StorageActor | None,
-    registry: ActorRegistry,
-    randomness: random.Random,
-    cache: ResultCache,
-    observers: tuple[Observer, ...],
-) -> AsyncGenerator[System, None]:
+    capture = capture_with(redact)
     await trio.lowlevel.checkpoint()
-    async with open_inner_nursery() as nursery:
-        system = System(nursery, storage, registry, randomness, cache, observers=observers)
+    async with AsyncExitStack() as stack:
+        storage_actor = None if storage is None else await stack.enter_async_context(open_storage(storage))
+        system = System(
+            await stack.enter_async_context(open_inner_nursery()),
+            storage=storage_actor,
+            actors=registry,
+            randomness=randomness,
+            cache=remembered,
+            capture=None if storage is None else capture,
+            observers=tuple(observers),
+        )
         try:
             yield system
         finally:

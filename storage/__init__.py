@@ -2,8 +2,7 @@
 
 - `backend`: `StateBackend`, what every store can do; `records`: what it keeps of a run, and what it counts.
 - `memory`, `sqlite`: the two stores.
-- `traces`: from stored spans to the trace that a reader sees; `owner`: whether a run's process has died;
-  `plain`: attributes as JSON values.
+- `traces`: from stored spans to the trace that a reader sees; `owner`: whether a run's process has died.
 - `database`, `opening`, `migrations`: the file under `sqlite`: its use, its opening, its schema.
 """
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from flujo_actors.errors import DuplicateRunError, UnknownRunError
+from flujo_actors.plain import encode_attributes
 from flujo_actors.spans import Span, SpanStatus
 from flujo_actors.storage.backend import StateBackend
 from flujo_actors.storage.database import Database, Row
 from flujo_actors.storage.owner import Owner, current_owner, has_died
-from flujo_actors.storage.plain import encode_attributes
 from flujo_actors.storage.records import RunRecord, SpanStatistics, SpanTally
 from flujo_actors.storage.traces import settled_spans, spans_of, trace_of
 

@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from flujo_actors.supervisors.leaf import LeafActor
 
-_CURRENT_AGENT: Final[ContextVar[LeafActor | None]] = ContextVar("flujo_actors current agent", default=None)
-
-
-def enter_agent(actor: LeafActor | None) -> None:
-    """From here on, this task and those that it starts run the code of this agent; of none for `None`."""
-    _CURRENT_AGENT.set(actor)
+CURRENT_AGENT: Final[ContextVar[LeafActor | None]] = ContextVar("flujo_actors current agent", default=None)
+"""The agent whose code this task runs, and those that it starts; `None` for none."""
 
 
 def current_agent(system: object) -> LeafActor | None:
     """The actor of the agent whose code this task runs, if it belongs to a run of this system and is at work."""
-    actor = _CURRENT_AGENT.get()
+    actor = CURRENT_AGENT.get()
     if actor is None or actor.mailbox.closed or actor.environment.system is not system:
         return None
     return actor

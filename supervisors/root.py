@@ -101,7 +101,7 @@ class RootSupervisor:
         place = Place(self._name, path, span_id, parent_span_id, now, self.meter, self._reports, inside, {})
         environment.publish(StepStarted, place, parent_span_id, step.kind, step.name, now=now)
         result = StepResult(step.name, success=False, attempts=0, feedback=failure.feedback, failure=failure)
-        span = span_of(step.kind, place, Failed(span_id, result), None, environment.clock)
+        span = span_of(step.kind, place, Failed(span_id, result), None, environment)
         environment.spans.append(span)
         environment.publish(StepEnded, place, span.status, result, span)
         if environment.sink is not None:

@@ -31,6 +31,8 @@ LAYERS = [
         "options",
         "resources",
         "snapshots",
+        "capture",
+        "plain",
         "limits",
         "usage",
         "errors",
@@ -142,5 +144,6 @@ def test_the_docstring_draws_these_layers() -> None:
         assert (
             names
             - {"__main__", "_version", "nurseries", "caching", "fingerprints", "options", "resources", "snapshots"}
+            - {"capture", "plain"}
             <= words
         )

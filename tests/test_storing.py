@@ -340,3 +340,29 @@ class TestOpening:
             assert record is not None
             assert record.status is SpanStatus.RUNNING
             run.cancel()
+
+
+async def test_a_run_that_is_cancelled_when_only_its_end_remains_to_be_written_has_it_written_first() -> None:
+    class Slow(MemoryBackend):
+        def __init__(self) -> None:
+            super().__init__()
+            self.reached, self.gate = trio.Event(), threading.Event()
+            self.token = trio.lowlevel.current_trio_token()
+
+        def record_run_end(self, run: RunRecord) -> None:
+            self.token.run_sync_soon(self.reached.set)
+            self.gate.wait()
+            super().record_run_end(run)
+
+    backend = Slow()
+    async with open_system(storage=backend) as system, trio.open_nursery() as nursery:
+        with trio.CancelScope() as host:
+
+            async def cancel() -> None:
+                await backend.reached.wait()
+                host.cancel()
+                backend.gate.set()
+
+            nursery.start_soon(cancel)
+            assert (await system.run(Step[Any, Any, Any]("a", lambda data: data), 1)).success
+        assert [str(run.status) for run in backend.list_runs()] == ["completed"]

@@ -13,8 +13,8 @@ from typing import Any, Final
 import cattrs
 from rich.console import Console
 
+from flujo_actors.plain import plain_attributes
 from flujo_actors.spans import SpanStatus
-from flujo_actors.storage.plain import plain_attributes
 
 CONVERTER: Final = cattrs.Converter()
 """Between JSON values and a user's classes, pydantic's models too."""

@@ -45,4 +45,5 @@ def _details(attributes: Mapping[str, Any]) -> list[str]:
     attempts = attributes.get("attempts")
     tokens = sum(attributes.get(key, 0) for key in ("prompt_tokens", "completion_tokens", "other_tokens"))
     spent = amount(attributes.get("cost_usd", 0.0), tokens)
-    return [detail for detail in (f"{len(attempts)} attempts" if attempts else "", spent) if detail]
+    tries = f"{len(attempts)} attempt{'' if len(attempts) == 1 else 's'}" if attempts else ""
+    return [detail for detail in (tries, spent) if detail]

@@ -77,7 +77,7 @@ def ending_attributes(event: StepEnded) -> Attributes:
     known, failure = event.span.attributes, event.result.failure
     attributes: Attributes = {"flujo.status": str(event.status), "flujo.attempts": event.result.attempts}
     attributes.update({f"flujo.{name}": known[name] for name in _USAGE if name in known})
-    for name, value in event.result.metadata.items():
+    for name, value in known.get("metadata", {}).items():  # as the span shows it, perhaps redacted
         attributes[f"flujo.metadata.{name}"] = plain(value)
     if failure is not None:
         attributes.update(failure_attributes(failure))

@@ -214,6 +214,8 @@ def package_files(checkout: Path) -> set[str]:
     paths = [path.relative_to(checkout) for path in (checkout / "flujo_actors").rglob("*.py")]
     for name in LINKED_PACKAGES:
         paths += [Path("flujo_actors", path.relative_to(checkout)) for path in (checkout / name).rglob("*.py")]
+    samples = checkout / "flujo_actors" / "demos" / "samples"
+    paths += [path.relative_to(checkout) for path in samples.iterdir() if path.is_file()]
     return {path.as_posix() for path in paths} | {"flujo_actors/py.typed"}
 
 
@@ -268,6 +270,11 @@ def test_the_flujo_command_is_also_the_module(installed: Installed) -> None:
 
 def test_the_flujo_command_lists_the_demos(installed: Installed) -> None:
     assert "documents" in installed.run("flujo", "demo", "list")
+
+
+@pytest.mark.parametrize("name", ["summary", "fallback"])
+def test_a_demo_finds_the_samples_that_it_works_on(installed: Installed, name: str) -> None:
+    assert str(installed.packages_in) in installed.run("flujo", "demo", name)
 
 
 def test_telemetry_without_its_extra_is_refused_with_the_extra_s_name(installed: Installed) -> None:

@@ -81,6 +81,11 @@ class ParsedText:
         return "\n\n".join(block.text for block in self.blocks)
 
 
+def is_document(name: str) -> bool:
+    """Whether a file's suffix says that it is a document."""
+    return markup_of(name) is not None
+
+
 def markup_of(name: str) -> Markup | None:
     """The markup that a file's suffix stands for, `None` when the file is not a document."""
     return MARKUP_BY_SUFFIX.get(PurePath(name).suffix.lower())

@@ -7,12 +7,9 @@ Flesch-Kincaid grade: 0.39 * words per sentence + 11.8 * syllables per word - 15
 States. J. P. Kincaid, R. P. Fishburne, R. L. Rogers, B. S. Chissom, "Derivation of new readability formulas for Navy
 enlisted personnel", Research Branch Report 8-75, Naval Technical Training Command (1975).
 
-Both want counts of sentences and syllables, which are estimates here:
-
-- A sentence ends at `.`, `!`, `?` or `…` before white space, unless a small letter follows or the word is an
-  abbreviation such as `e.g.` or `Dr.`; a block of text ends one too.
-- The syllables of a word are its groups of vowels (`aeiouy`, accents ignored), without a silent `e`, `es` or `ed` at
-  the end, and at least one. Of English words about nine in ten come out right.
+Both want counts of sentences and syllables, which are estimates here. The syllables of a word are its groups of vowels
+(`aeiouy`, accents ignored), without a silent `e`, `es` or `ed` at the end, and at least one. Of English words about
+nine in ten come out right.
 """
 
 from __future__ import annotations
@@ -20,22 +17,16 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from itertools import pairwise
 from typing import Final
 
 import attrs
 
-from flujo_actors.demos.documents.words import bare_word, split_words
+from flujo_actors.demos.texts.sentences import split_sentences
+from flujo_actors.demos.texts.words import APOSTROPHES, split_words
 
 ROUGH_BELOW_WORDS: Final = 100
 """Flesch's samples had 100 words. The scores of a shorter text say little."""
 
-_ABBREVIATIONS: Final = frozenset(
-    ["cf", "dr", "e.g", "eq", "fig", "i.e", "mr", "mrs", "ms", "no", "p", "pp", "prof", "st", "vs"]
-)
-_SENTENCE_ENDS: Final = (".", "!", "?", "…")
-_APOSTROPHES: Final = "'\N{RIGHT SINGLE QUOTATION MARK}"
-_CLOSING_SIGNS: Final = f'{_APOSTROPHES}"”)]»*_'
 _VOWELS: Final = re.compile(r"[aeiouy]+")
 _LETTERS: Final = re.compile(r"[a-z]+")
 _SILENT_ENDING: Final = re.compile(
@@ -79,7 +70,7 @@ def readability(blocks: Iterable[str]) -> Readability | None:
     Returns:
         The counts, `None` when there are no words.
     """
-    counts = [(*_words_and_syllables(block), count_sentences(block)) for block in blocks]
+    counts = [(*_words_and_syllables(block), len(split_sentences(block))) for block in blocks]
     words, syllables, sentences = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0, 0)
     return Readability(words, sentences, syllables) if words else None
 
@@ -96,22 +87,10 @@ def together(parts: Iterable[Readability | None]) -> Readability | None:
     )
 
 
-def count_sentences(block: str) -> int:
-    """The sentences in a block of text; at least one when it has a word."""
-    sentences = 0
-    is_open = False
-    for chunk, following in pairwise([*block.split(), ""]):
-        is_open = is_open or bool(bare_word(chunk))
-        if is_open and _ends_sentence(chunk, following):
-            sentences += 1
-            is_open = False
-    return sentences + is_open
-
-
 def count_syllables(word: str) -> int:
     """The syllables of an English word, estimated; at least one. Each part of `well-known` is counted by itself."""
     plain = unicodedata.normalize("NFKD", word.lower())
-    letters = "".join(sign for sign in plain if sign not in _APOSTROPHES and not unicodedata.combining(sign))
+    letters = "".join(sign for sign in plain if sign not in APOSTROPHES and not unicodedata.combining(sign))
     return sum(_syllables_of_part(part) for part in _LETTERS.findall(letters)) or 1
 
 
@@ -122,8 +101,3 @@ def _words_and_syllables(block: str) -> tuple[int, int]:
 
 def _syllables_of_part(part: str) -> int:
     return len(_VOWELS.findall(_SILENT_ENDING.sub("", part))) or 1
-
-
-def _ends_sentence(chunk: str, following: str) -> bool:
-    is_marked = chunk.rstrip(_CLOSING_SIGNS).endswith(_SENTENCE_ENDS)
-    return is_marked and not following[:1].islower() and bare_word(chunk).lower() not in _ABBREVIATIONS

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from flujo_actors.demos.documents.markdown import parse_markdown
-from flujo_actors.demos.documents.markup import Block, Markup, ParsedText
-from flujo_actors.demos.documents.restructured_text import parse_restructured_text
+from flujo_actors.demos.texts.markdown import parse_markdown
+from flujo_actors.demos.texts.markup import Block, Markup, ParsedText
+from flujo_actors.demos.texts.restructured_text import parse_restructured_text
 
 _BLANK_LINES: Final = re.compile(r"\n[ \t]*\n")
 

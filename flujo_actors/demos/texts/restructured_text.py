@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-from flujo_actors.demos.documents.markup import Block, Heading, ParsedText
+from flujo_actors.demos.texts.markup import Block, Heading, ParsedText
 
 _ADORNMENT: Final = re.compile(r"([!-/:-@\[-`{-~])\1+\s*")
 _TABLE_BORDER: Final = frozenset("=+|- ")

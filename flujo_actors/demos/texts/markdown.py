@@ -21,7 +21,7 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_inline import StateInline, html_inline, image, link
 from markdown_it.token import Token
 
-from flujo_actors.demos.documents.markup import Block, Heading, Link, ParsedText
+from flujo_actors.demos.texts.markup import Block, Heading, Link, ParsedText
 
 _FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\n.*?^(?:---|\.\.\.)[ \t]*$", re.DOTALL | re.MULTILINE)
 _COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)

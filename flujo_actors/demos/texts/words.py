@@ -7,7 +7,11 @@ Japanese, Thai) are counted far too low.
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
+
+APOSTROPHES: Final = "'\N{RIGHT SINGLE QUOTATION MARK}"
 
 
 @attrs.frozen

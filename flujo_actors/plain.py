@@ -31,7 +31,7 @@ def plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain(value: object, within: tuple[int, ...]) -> object:
     if not isinstance(value, Mapping | list | tuple):
-        return _plain_scalar(value)
+        return plain_scalar(value)
     container = cast("Mapping[Any, Any] | Sequence[Any]", value)
     if id(container) in within:
         return "(contains itself)"
@@ -42,12 +42,15 @@ def _plain(value: object, within: tuple[int, ...]) -> object:
 
 def _plain_container(value: Mapping[Any, Any] | Sequence[Any], within: tuple[int, ...]) -> object:
     if isinstance(value, Mapping):
-        return {_plain_key(key): _plain(item, within) for key, item in value.items()}
+        return {plain_key(key): _plain(item, within) for key, item in value.items()}
     return [_plain(item, within) for item in value]
 
 
-def _plain_scalar(value: object) -> object:
-    """The scalar without what its class adds: an enum's member is its value, as `json.dumps` has it."""
+def plain_scalar(value: object) -> object:
+    """What is no container as JSON has it, without what its class adds: an enum's member may be its value.
+
+    What JSON has no form for is its `repr`.
+    """
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -59,7 +62,8 @@ def _plain_scalar(value: object) -> object:
     return _text_of(value)
 
 
-def _plain_key(key: object) -> str:
+def plain_key(key: object) -> str:
+    """A key of a mapping as text, as `json.dumps` writes it; its `repr` where that would refuse it."""
     if isinstance(key, str):
         return str.__str__(key)
     if key is None or isinstance(key, bool):

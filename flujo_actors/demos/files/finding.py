@@ -1,4 +1,4 @@
-"""Finding the documents in a folder.
+"""Finding the files in a folder.
 
 Links to files and folders inside it are listed, never followed: what they lead to is counted where it is, and no loop
 can arise. Whatever cannot be looked into becomes a note; only the place that was asked for must be there.
@@ -8,64 +8,82 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 import attrs
 import trio
 
-from flujo_actors.demos.documents.markup import markup_of
-from flujo_actors.demos.documents.reading import DocumentError, reason_of
+from flujo_actors.demos.files.reading import File, ReadingError, reason_of
 
 FOREIGN_FOLDERS: Final = frozenset(["__pycache__", "node_modules", "site-packages", "venv"])
-"""Folders that tools fill, with other people's documents among what they put there."""
+"""Folders that tools fill, with other people's files."""
 
 
 @attrs.frozen
 class Note:
-    """A remark on a file or folder that is not in the report."""
+    """A remark on a file or folder that is left aside."""
 
     name: str
-    """Its path below the report's folder, with `/` between its parts."""
+    """Its path below the folder that was asked for, with `/` between its parts."""
     text: str
     """What to know about it."""
 
 
 @attrs.frozen
 class Selection:
-    """What was found where the user asked for documents."""
+    """What was found where the user asked for files."""
 
     asked: str
     """The file or folder that was asked for."""
     folder: str
     """The folder that names are relative to, an absolute path."""
     names: tuple[str, ...]
-    """The documents, as paths below `folder` with `/` between their parts, sorted."""
+    """The files, as paths below `folder` with `/` between their parts, sorted."""
     is_one_file: bool = False
     """Whether a file was asked for by name."""
     unread: tuple[Note, ...] = ()
-    """Files and folders that belong in the report and cannot be read."""
+    """Files and folders that belong here and cannot be read."""
     left_out: tuple[Note, ...] = ()
     """Files and folders that are left out on purpose."""
 
+    @property
+    def files(self) -> tuple[File, ...]:
+        """The files, in the order of their names."""
+        return tuple(File(self.folder, name) for name in self.names)
 
-async def select_documents(asked: str) -> Selection:
-    """Find what to report on.
+
+async def find_files(asked: str, is_wanted: Callable[[str], bool]) -> Selection:
+    """Find the files to work on.
 
     Cancelled, it stops after the folder that is being listed.
 
     Args:
-        asked: a file, whatever its suffix, or a folder, which is searched with all folders in it.
+        asked: a file, which is taken whatever its name, or a folder, which is searched with all folders in it.
+        is_wanted: whether a file in a folder is one to work on, by its name.
 
     Raises:
-        DocumentError: there is no such file or folder, or it cannot be looked into.
+        ReadingError: there is no such file or folder, or it cannot be looked into.
     """
     path, mode = await trio.to_thread.run_sync(_look_up, asked, abandon_on_cancel=True)
     if stat.S_ISREG(mode):
         return Selection(asked, str(path.parent), (path.name,), is_one_file=True)
     if not stat.S_ISDIR(mode):
-        raise DocumentError(asked, "is neither a file nor a folder")
-    return (await _search(path, asked)).selection(asked)
+        raise ReadingError(asked, "is neither a file nor a folder")
+    return (await _search(_Found(path, is_wanted, waiting=[""]), asked)).selection(asked)
+
+
+async def find_file(asked: str) -> File:
+    """Find the one file to work on.
+
+    Raises:
+        ReadingError: there is no such file, or it is a folder, a pipe or the like.
+    """
+    path, mode = await trio.to_thread.run_sync(_look_up, asked, abandon_on_cancel=True)
+    if not stat.S_ISREG(mode):
+        raise ReadingError(asked, "is a folder, not a file" if stat.S_ISDIR(mode) else "is not a regular file")
+    return File(str(path.parent), path.name)
 
 
 @attrs.define
@@ -73,6 +91,7 @@ class _Found:
     """What was found so far."""
 
     folder: Path
+    is_wanted: Callable[[str], bool]
     names: list[str] = attrs.Factory(list[str])
     waiting: list[str] = attrs.Factory(list[str])
     """Folders still to be looked into."""
@@ -89,12 +108,12 @@ class _Found:
         )
 
     def take(self, entry: os.DirEntry[str], name: str) -> None:
-        """Put an entry of a folder where it belongs; what is neither a folder nor a document, nowhere."""
+        """Put an entry of a folder where it belongs; what is neither a folder nor wanted, nowhere."""
         shown = displayable(name)
         if entry.is_symlink():
-            if markup_of(entry.name) or Path(entry).is_dir():
+            if self.is_wanted(entry.name) or Path(entry).is_dir():
                 self.left_out.append(Note(shown, "a link, not followed"))
-        elif not entry.is_dir() and markup_of(entry.name) is None:
+        elif not entry.is_dir() and not self.is_wanted(entry.name):
             return
         elif reason := _reason_to_leave_out(entry):
             self.left_out.append(Note(shown, reason))
@@ -104,15 +123,14 @@ class _Found:
             (self.waiting if entry.is_dir() else self.names).append(name)
 
 
-async def _search(folder: Path, asked: str) -> _Found:
-    found = _Found(folder, waiting=[""])
+async def _search(found: _Found, asked: str) -> _Found:
     while found.waiting:
         name = found.waiting.pop()
         try:
             await trio.to_thread.run_sync(_look_into, found, name)
         except OSError as error:
             if not name:
-                raise DocumentError(asked, f"cannot be opened: {reason_of(error)}") from error
+                raise ReadingError(asked, f"cannot be opened: {reason_of(error)}") from error
             found.unread.append(Note(name, f"cannot be opened: {reason_of(error)}"))
     return found
 
@@ -136,9 +154,9 @@ def _look_up(asked: str) -> tuple[Path, int]:
         path = Path(asked).absolute()
         return path, path.stat().st_mode
     except FileNotFoundError:
-        raise DocumentError(asked, "does not exist") from None
+        raise ReadingError(asked, "does not exist") from None
     except (OSError, ValueError) as error:
-        raise DocumentError(asked, f"cannot be opened: {reason_of(error)}") from error
+        raise ReadingError(asked, f"cannot be opened: {reason_of(error)}") from error
 
 
 def displayable(name: str) -> str:
