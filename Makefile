@@ -32,6 +32,7 @@ benchmark: $(READY)
 	$(BIN)/python benchmarks/step_overhead.py
 	$(BIN)/python benchmarks/composites.py
 	$(BIN)/python benchmarks/context_merging.py
+	$(BIN)/python benchmarks/messaging.py
 	$(BIN)/python benchmarks/telemetry.py
 
 # Until interrupted: new examples for the laws of contexts.

@@ -4,22 +4,40 @@ The layers, imports run downward only:
 
     cli, demos, telemetry               talk to people, and to OpenTelemetry
     system, run                         assemble a run
-    supervisors/*      storage/*        policies over messages | spans to disk
+    supervisors/*  storage/*  actors/*  policies over messages | spans to disk | users' own actors
     actor, mailbox, messages, clock     the kernel of the actor model
+    lens/*, exports/*                   read traces: pure functions over what storage gives
     steps/*, context/*, results, spans, events, observers, failures, limits, usage, errors   plain data, pure functions
 """
 
 from flujo_actors._version import __version__
+from flujo_actors.actors import (
+    ActorRef,
+    Behaviour,
+    Message,
+    Reply,
+    Restart,
+    RestartStrategy,
+    Supervision,
+    SupervisorRef,
+)
 from flujo_actors.caching import CacheStatistics, ResultCache
 from flujo_actors.context import ContextList, ContextMap, Log, MergeStrategy, Origin
 from flujo_actors.errors import (
+    ActorCrashedError,
+    ActorDefinitionError,
+    ActorStartError,
     ActorStoppedError,
+    AskError,
+    AskTimeoutError,
+    AskUnansweredError,
     ContextError,
     DatabaseUnusableError,
     FlujoError,
     InvalidPipelineError,
     MergeConflictError,
     Problem,
+    RestartIntensityError,
     RunFailedError,
     StepDefinitionError,
     StorageError,
@@ -88,6 +106,15 @@ __all__ = [  # noqa: RUF022 - grouped by what they are for
     "System",
     "open_system",
     "run_pipeline",
+    # Actors of your own
+    "ActorRef",
+    "Behaviour",
+    "Message",
+    "Reply",
+    "Restart",
+    "RestartStrategy",
+    "Supervision",
+    "SupervisorRef",
     # What comes back
     "Failure",
     "FailureDomain",
@@ -98,13 +125,20 @@ __all__ = [  # noqa: RUF022 - grouped by what they are for
     "Usage",
     "UsageMeter",
     # What is raised
+    "ActorCrashedError",
+    "ActorDefinitionError",
+    "ActorStartError",
     "ActorStoppedError",
+    "AskError",
+    "AskTimeoutError",
+    "AskUnansweredError",
     "ContextError",
     "DatabaseUnusableError",
     "FlujoError",
     "InvalidPipelineError",
     "MergeConflictError",
     "Problem",
+    "RestartIntensityError",
     "RunAbortedError",
     "RunFailedError",
     "StepDefinitionError",

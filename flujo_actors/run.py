@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Iterable
 from typing import Any, Final, Generic, TypeVar
 
 import trio
 
 from flujo_actors.context import ContextBranch
 from flujo_actors.errors import FlujoError, ResourceError, UsageLimitExceededError
-from flujo_actors.events import EventsMissed, RunEvent
+from flujo_actors.events import RunEvent
 from flujo_actors.failures import resource_failure
 from flujo_actors.nurseries import exceptions_in
 from flujo_actors.observers import BegunRun, Observer, RunObserver, observe
@@ -24,14 +23,12 @@ from flujo_actors.storage.actor import StorageActor
 from flujo_actors.storage.records import RunRecord
 from flujo_actors.supervisors import LeafActor, RootSupervisor, RunEnvironment
 from flujo_actors.supervisors.nesting import CURRENT_AGENT
+from flujo_actors.watching import EVENT_BUFFER, Watchers
 
 OutputT = TypeVar("OutputT")
 ContextT = TypeVar("ContextT")
 
 LOGGER: Final = logging.getLogger(__name__)
-
-EVENT_BUFFER: Final = 1024
-"""Events that wait for one watcher before it misses some."""
 
 
 class RunAbortedError(FlujoError):
@@ -59,7 +56,7 @@ class Run(Generic[OutputT, ContextT]):
         self._root = RootSupervisor(environment, branch, pipeline, inside)
         self._started_at = environment.clock.now()
         self._ended = trio.Event()
-        self._watchers: list[Watcher] = []
+        self._watchers = Watchers(environment.watchers)
         self._observers = observers
         self._result: PipelineResult[OutputT, ContextT] | None = None
 
@@ -125,15 +122,7 @@ class Run(Generic[OutputT, ContextT]):
         The run never waits for a watcher. One that lags more than `EVENT_BUFFER` events behind misses those in
         between, and an `EventsMissed` tells it how many they were. Close the channel to stop watching early.
         """
-        # One place is kept for a last `EventsMissed`.
-        send, receive = trio.open_memory_channel[RunEvent](EVENT_BUFFER + 1)
-        if self._ended.is_set():
-            send.close()
-        else:
-            watcher = Watcher(send, self._environment.watchers)
-            self._watchers.append(watcher)
-            self._environment.watchers.append(watcher.tell)
-        return receive
+        return self._watchers.watch(EVENT_BUFFER)
 
     async def run_apart(self) -> None:
         """Run to the end in a task of its own, as no part of the run whose agent may have started it."""
@@ -147,8 +136,7 @@ class Run(Generic[OutputT, ContextT]):
             result = self._result = await self._execute()
         finally:
             self._ended.set()
-            for watcher in self._watchers:
-                watcher.close()
+            self._watchers.close()
             for observer in observing:
                 observer.run_ends(self._result)
         return result
@@ -226,42 +214,6 @@ class Run(Generic[OutputT, ContextT]):
             total_tokens=self._root.meter.total_tokens,
             error=error,
         )
-
-
-class Watcher:
-    """Sends one reader the events that it has room for."""
-
-    def __init__(self, send: trio.MemorySendChannel[RunEvent], watchers: list[Callable[[RunEvent], None]]) -> None:
-        self._send = send
-        self._watchers = watchers
-        self._missed = 0
-
-    def tell(self, event: RunEvent) -> None:
-        """Send the event, or count it as missed."""
-        buffer = self._send.statistics()
-        room = buffer.max_buffer_size - 1 - buffer.current_buffer_used
-        if room < (2 if self._missed else 1):
-            self._missed += 1
-            return
-        self._tell_what_was_missed()
-        self._send_if_read(event)
-
-    def close(self) -> None:
-        """Say that no more events come."""
-        self._tell_what_was_missed()
-        self._send.close()
-
-    def _tell_what_was_missed(self) -> None:
-        if self._missed:
-            self._send_if_read(EventsMissed(self._missed))
-            self._missed = 0
-
-    def _send_if_read(self, event: RunEvent) -> None:
-        try:
-            self._send.send_nowait(event)
-        except trio.BrokenResourceError:  # the reader has gone
-            with suppress(ValueError):  # it was found out before
-                self._watchers.remove(self.tell)
 
 
 def _abort_of(error: BaseException) -> tuple[SpanStatus, str]:

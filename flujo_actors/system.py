@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import trio
 from typing_extensions import Unpack
 
+from flujo_actors.actors.environment import open_environment
+from flujo_actors.actors.events import ActorEvent
+from flujo_actors.actors.roots import Root, open_root
+from flujo_actors.actors.spawning import Spawner
+from flujo_actors.actors.specifications import OTP_DEFAULTS, Supervision
+from flujo_actors.actors.supervising import SupervisorChild
 from flujo_actors.caching import ResultCache
 from flujo_actors.capture import Capture, Redact, capture_with
 from flujo_actors.clock import IdSource, RunClock
 from flujo_actors.context import open_branch
 from flujo_actors.errors import InvalidPipelineError, Problem, SystemClosedError
+from flujo_actors.events import EventsMissed
 from flujo_actors.nurseries import open_inner_nursery
 from flujo_actors.observers import Observer
 from flujo_actors.options import RunOptions, RunSettings
@@ -25,7 +32,7 @@ from flujo_actors.steps import AnyStep, BaseStep, Pipeline
 from flujo_actors.steps.checking import check_context
 from flujo_actors.storage.actor import StorageActor, open_storage
 from flujo_actors.supervisors import DEFAULT_ACTORS, ActorRegistry, LeafActor, RunEnvironment, UnknownStepError
-from flujo_actors.supervisors.nesting import current_agent
+from flujo_actors.supervisors.nesting import context_outside_agents, current_agent
 
 if TYPE_CHECKING:
     from flujo_actors.storage.backend import StateBackend
@@ -36,8 +43,8 @@ OutputT = TypeVar("OutputT")
 ContextT = TypeVar("ContextT")
 
 
-class System:
-    """Runs pipelines. Made by `open_system`; it has no state that another system could see."""
+class System(Spawner):
+    """Runs pipelines and actors. Made by `open_system`; it has no state that another system could see."""
 
     def __init__(
         self,
@@ -48,6 +55,7 @@ class System:
         randomness: random.Random,
         cache: ResultCache,
         capture: Capture | None,
+        root: Root,
         observers: tuple[Observer, ...],
     ) -> None:
         self._capture = capture
@@ -57,6 +65,7 @@ class System:
         self._random = randomness
         self._ids = IdSource(randomness)
         self._cache = cache
+        self._root = root
         self._observers = observers
         self._closed = False
 
@@ -142,8 +151,21 @@ class System:
         self._nursery.start_soon(run.run_apart, name=f"run {run.run_id}")
         return run
 
+    def actor_events(self) -> trio.MemoryReceiveChannel[ActorEvent | EventsMissed]:
+        """What the supervisors of actors do from now on, for `async for`; it ends with the system.
+
+        They never wait for a reader, and what they decide is told before it is done. One who lags more than
+        `EVENT_BUFFER` events behind misses those in between, and an `EventsMissed` says how many they were.
+        """
+        return self._root.environment.reporter.watch()
+
+    def _supervisor(self) -> SupervisorChild:
+        if self._closed:
+            raise SystemClosedError
+        return self._root.supervisor()
+
     def close(self) -> None:
-        """Take no more runs. Called at the end of the system's block."""
+        """Take no more runs and actors. Called at the end of the system's block."""
         self._closed = True
 
     def _prepare(
@@ -201,12 +223,14 @@ async def open_system(
     random_seed: int | None = None,
     cache: ResultCache | None = None,
     redact: Redact | None = None,
+    supervision: Supervision = OTP_DEFAULTS,
     observers: Iterable[Observer] = (),
 ) -> AsyncGenerator[System, None]:
     """Open a system for the length of an `async with` block, inside any trio program.
 
     Entering and leaving are checkpoints. Leaving waits for the runs that were started; leaving by an exception or
-    a cancellation cancels them. In every case their records and spans are written before the block is left.
+    a cancellation cancels them. In every case their records and spans are written before the block is left. The
+    actors outlive the runs: they are stopped then, the last one started first, in an orderly way or by cancellation.
 
     Args:
         storage: where runs and their traces are kept; `None` keeps them in the results alone. It is opened here,
@@ -217,10 +241,12 @@ async def open_system(
         redact: what is hidden of the inputs and outputs that spans show: names of fields and keys (patterns as of
             `fnmatch`, held against names in snake case), or a function of a name and its value that gives what is
             shown. `None` hides what stands under names such as `password`, `token` and `api_key`.
+        supervision: how the actors that the system spawns are supervised.
         observers: told of every run, and of all that happens in it.
 
     Raises:
         StorageError: the storage cannot be opened.
+        RestartIntensityError: the supervisor of the system's actors gave up. The block was cancelled.
     """
     registry = DEFAULT_ACTORS.with_actors(actors or {})
     randomness = random.Random(random_seed)  # noqa: S311 - ids and jitter are no secrets
@@ -229,6 +255,8 @@ async def open_system(
     await trio.lowlevel.checkpoint()
     async with AsyncExitStack() as stack:
         storage_actor = None if storage is None else await stack.enter_async_context(open_storage(storage))
+        environment = await stack.enter_async_context(open_environment(context_outside_agents))
+        root = await stack.enter_async_context(open_root("", supervision, environment))
         system = System(
             await stack.enter_async_context(open_inner_nursery()),
             storage=storage_actor,
@@ -236,6 +264,7 @@ async def open_system(
             randomness=randomness,
             cache=remembered,
             capture=None if storage is None else capture,
+            root=root,
             observers=tuple(observers),
         )
         try:

@@ -100,6 +100,8 @@ class LeafActor(StepActor[LeafStep]):
         declared, injections = call.injected, dict[str, Any]()
         if "context" in declared:
             injections["context"] = self.branch.context
+            if len(declared) == 1:
+                return injections
         if "usage" in declared:
             self.place.meter.on_charge = self._tell_charge
             injections["usage"] = self.place.meter

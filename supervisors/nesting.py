@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -10,6 +10,13 @@ if TYPE_CHECKING:
 
 CURRENT_AGENT: Final[ContextVar[LeafActor | None]] = ContextVar("flujo_actors current agent", default=None)
 """The agent whose code this task runs, and those that it starts; `None` for none."""
+
+
+def context_outside_agents() -> Context:
+    """A copy of the context variables for what an agent starts and what is no part of its run."""
+    context = copy_context()
+    context.run(CURRENT_AGENT.set, None)
+    return context
 
 
 def current_agent(system: object) -> LeafActor | None:

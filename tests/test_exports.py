@@ -14,6 +14,7 @@ PACKAGES = [
     "flujo_actors.supervisors",
     "flujo_actors.storage",
     "flujo_actors.steps",
+    "flujo_actors.actors",
     "flujo_actors.telemetry",
 ]
 

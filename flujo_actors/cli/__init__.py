@@ -3,12 +3,13 @@
 app         the commands, and how errors become one line and an exit code
 run         `flujo run`
 demo        `flujo demo`
-lens        `flujo lens`
+lens        `flujo lens`, a folder: a file for each command
 loading     finding a pipeline in a user's file
 inputs      what `--input` and `--context` stand for
 execution   running a pipeline: interrupts, progress, the result, the exit code
 progress    showing a run while it goes on
-traces      showing a stored trace
+traces      showing a stored trace as a tree
+tables      showing tables
 database    which database file
 text        showing values and times
 """

@@ -399,8 +399,9 @@ def merge(
         ContextError: something cannot be isolated, or a validator or rule refused. `base` is unchanged.
     """
     named = list(children)
-    for _, child, _ in named:
-        child._note_touched()  # pyright: ignore[reportPrivateUsage]
+    if base._state.run.touched is not None:  # pyright: ignore[reportPrivateUsage]
+        for _, child, _ in named:
+            child._note_touched()  # pyright: ignore[reportPrivateUsage]
     if isinstance(base, _NoContext) or not named or strategy is MergeStrategy.NO_MERGE:
         return
     if not isinstance(strategy, MergeStrategy):
