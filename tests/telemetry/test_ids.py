@@ -62,6 +62,9 @@ async def test_spans_of_others_have_ids_of_another_generator(exported: Exported)
         def generate_span_id(self) -> int:
             return 0xBBBB
 
+        def is_trace_id_random(self) -> bool:
+            return False
+
     provider = TracerProvider(id_generator=RunIdGenerator(Counting()))
     provider.add_span_processor(SimpleSpanProcessor(exported.exporter))
     tracer = provider.get_tracer("host")
