@@ -44,6 +44,7 @@ from flujo_actors.errors import (
     StorageError,
     SystemClosedError,
     UsageLimitExceededError,
+    WrongLoopError,
 )
 from flujo_actors.failures import Failure, FailureDomain
 from flujo_actors.limits import UsageLimits
@@ -148,6 +149,7 @@ __all__ = [  # noqa: RUF022 - grouped by what they are for
     "StorageError",
     "SystemClosedError",
     "UsageLimitExceededError",
+    "WrongLoopError",
     # The version
     "__version__",
 ]

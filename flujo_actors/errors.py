@@ -275,6 +275,17 @@ class SystemClosedError(FlujoError):
         return "The system is closed: start runs inside its `async with open_system()` block, and actors too"
 
 
+@attrs.define(eq=False, slots=False)
+class WrongLoopError(FlujoError, RuntimeError):
+    """Something was called outside of the event loop that it needs, or inside of one that it cannot be in."""
+
+    problem: str
+    """What is wrong, and what to do."""
+
+    def __str__(self) -> str:
+        return self.problem
+
+
 class ControlError(FlujoError):
     """The base of what goes wrong between a process whose runs can be controlled and one that wants to."""
 

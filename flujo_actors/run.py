@@ -93,6 +93,10 @@ class Run(Generic[OutputT, ContextT]):
             raise RunAbortedError(f"Run {self.run_id} was ended together with the system that ran it")
         return self._within_limits(self._result)
 
+    async def wait_ended(self) -> None:
+        """Wait until the run has ended, however it does. A checkpoint; cancelling it leaves the run alone."""
+        await self._ended.wait()
+
     async def run_here(self) -> PipelineResult[OutputT, ContextT]:
         """Run to the end, in the task that calls this, and give the result as `wait` does."""
         return self._within_limits(await self.execute())
@@ -176,7 +180,7 @@ class Run(Generic[OutputT, ContextT]):
         try:
             step_result = await self._run_with_resources(problems)
         except BaseException as error:
-            for loss in await self._store_end(*_abort_of(error)):
+            for loss in await self._store_end(*self._aborted_by(error)):
                 # There will be no result to say it.
                 LOGGER.warning("run %s: %s", self.run_id, loss)
             raise
@@ -198,6 +202,21 @@ class Run(Generic[OutputT, ContextT]):
             warnings=(*map(str, self._root.branch.advice), *problems, *missing),
             branch=self._root.branch,
         )
+
+    def _aborted_by(self, error: BaseException) -> tuple[SpanStatus, str | None, Span | None]:
+        """What to record of a run that an exception has passed through; and its root's span, where that says otherwise."""
+        status, text = _abort_of(error)
+        spans = self._environment.spans
+        root = spans[-1] if spans and spans[-1].parent_span_id is None else None
+        if root is None or root.status is status:
+            return status, text, None
+        if (
+            status is SpanStatus.CANCELLED
+        ):  # too late: the pipeline had ended, and only its result was still to be given
+            failure = root.attributes.get("failure")
+            return root.status, None if failure is None else str(failure["feedback"]), None
+        spans[-1] = attrs.evolve(root, status=status)
+        return status, text, spans[-1]
 
     async def _run_with_resources(self, problems: list[str]) -> StepResult:
         environment = self._environment

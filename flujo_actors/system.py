@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import trio
@@ -21,7 +22,7 @@ from flujo_actors.caching import ResultCache
 from flujo_actors.capture import Capture, Redact, capture_with
 from flujo_actors.clock import IdSource, RunClock
 from flujo_actors.context import open_branch
-from flujo_actors.errors import InvalidPipelineError, Problem, SystemClosedError
+from flujo_actors.errors import InvalidPipelineError, Problem, SystemClosedError, WrongLoopError
 from flujo_actors.events import EventsMissed
 from flujo_actors.nurseries import open_inner_nursery
 from flujo_actors.observers import Observer
@@ -69,7 +70,8 @@ class System(Spawner):
         self._ids = IdSource(randomness)
         self._cache = cache
         self._root = root
-        self._runs: dict[Run[Any, Any], None] = {}
+        self._runs: dict[Run[Any, Any], bool] = {}
+        """Those that are going on; whether each runs in a task of the system's own."""
         self._observers = observers
         self._closed = False
 
@@ -127,7 +129,7 @@ class System(Spawner):
         run = self._prepare(pipeline, data, context, options, inside=inside)
         if inside is not None:
             return await run.run_here()
-        self._runs[run] = None
+        self._runs[run] = False
         try:
             return await run.run_here()
         finally:
@@ -165,7 +167,7 @@ class System(Spawner):
         """
         run = self._prepare(pipeline, data, context, options, inside=None)
         await trio.lowlevel.checkpoint()
-        self._runs[run] = None
+        self._runs[run] = True
         self._nursery.start_soon(self._run_apart, run, name=f"run {run.run_id}")
         return run
 
@@ -188,9 +190,25 @@ class System(Spawner):
         finally:
             del self._runs[run]
 
-    def close(self) -> None:
-        """Take no more runs and actors. Called at the end of the system's block."""
+    async def finish(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Take no more runs and actors, and wait for the runs in tasks of others. Called at the end of the block.
+
+        When the block ends by an exception, or this is cancelled, they are cancelled and waited for under a shield.
+        """
         self._closed = True
+        callers = [run for run, is_own in self._runs.items() if not is_own]
+        try:
+            if error is None:
+                for run in callers:
+                    await run.wait_ended()
+        finally:
+            for run in callers:
+                run.cancel(reason="the system was closed")
+            with trio.CancelScope(shield=True):
+                for run in callers:
+                    await run.wait_ended()
 
     def _prepare(
         self, pipeline: AnyStep, data: Any, context: Any, options: RunOptions, *, inside: LeafActor | None
@@ -274,12 +292,18 @@ async def open_system(
     Raises:
         StorageError: the storage cannot be opened, whatever `on_storage_failure` says.
         RestartIntensityError: the supervisor of the system's actors gave up. The block was cancelled.
+        WrongLoopError: this is no trio program.
     """
     policy = StorageFailurePolicy(on_storage_failure)
     registry = DEFAULT_ACTORS.with_actors(actors or {})
     randomness = random.Random(random_seed)  # noqa: S311 - ids and jitter are no secrets
     remembered = ResultCache() if cache is None else cache
     capture = capture_with(redact)
+    if not trio.lowlevel.in_trio_task():
+        raise WrongLoopError(
+            "open_system needs a trio program. In one of asyncio's, run a pipeline in a thread, "
+            "`await asyncio.to_thread(run_pipeline, ...)`, or trio as a guest of asyncio's loop"
+        )
     await trio.lowlevel.checkpoint()
     async with AsyncExitStack() as stack:
         storage_actor = None if storage is None else await stack.enter_async_context(open_storage(storage))
@@ -296,10 +320,8 @@ async def open_system(
             root=root,
             observers=tuple(observers),
         )
-        try:
-            yield system
-        finally:
-            system.close()
+        stack.push_async_exit(system.finish)
+        yield system
 
 
 @overload
@@ -332,8 +354,13 @@ def run_pipeline(
 ) -> Any:
     """Run a pipeline in a program that is not a trio program: opens a trio loop and a system just for it.
 
-    Args and errors are those of `System.run` and `open_system`. Inside a trio program use `open_system`.
+    Args and errors are those of `System.run` and `open_system`; inside a trio program it is a `WrongLoopError`.
     """
+    if trio.lowlevel.in_trio_run():
+        raise WrongLoopError(
+            "run_pipeline opens an event loop of its own. In a trio program, run the pipeline in its loop: "
+            "`async with open_system() as system: await system.run(...)`"
+        )
 
     async def main() -> Any:
         async with open_system(storage=storage, observers=observers) as system:

@@ -284,11 +284,6 @@ class TestCancellingTheHost:
             statuses |= {str(record.status) for record in backend.list_runs(pipeline="everything")}
         assert "cancelled" in statuses
 
-    @pytest.mark.xfail(
-        strict=True,
-        raises=AssertionError,
-        reason="run.py: a run whose work is done when its host is cancelled is recorded as cancelled",
-    )
     def test_a_run_whose_work_is_done_when_its_host_is_cancelled_has_a_record_and_a_trace_that_agree(self) -> None:
         backend, instrument = MemoryBackend(), CancelAtTheEndOf("last")
 
@@ -333,11 +328,6 @@ class TestCancellingTheHost:
 class TestTasksThatOutliveTheBlock:
     """`System.run` runs in the task that calls it, which need not be one of the block's."""
 
-    @pytest.mark.xfail(
-        strict=True,
-        raises=BaseExceptionGroup,
-        reason="system.py: leaving the block waits for runs that were started, not for those of tasks outside of it",
-    )
     def test_leaving_waits_for_their_runs_too(self) -> None:
         backend, results = MemoryBackend(), list[Any]()
 
@@ -471,9 +461,6 @@ class TestInterrupts:
         assert struck.total_cost_usd == 0.5
         Trace.of(backend, struck.run_id).assert_step("interrupt", status="cancelled", cost_usd=0.5)
 
-    @pytest.mark.xfail(
-        strict=True, raises=AssertionError, reason="run.py: the record says failed, the root's span cancelled"
-    )
     def test_an_agent_that_exits_the_program_leaves_a_record_and_a_trace_that_agree(self) -> None:
         def leave(data: Any) -> None:
             raise SystemExit(3)
@@ -580,9 +567,6 @@ class TestPrograms:
         result = await trio.to_thread.run_sync(run_pipeline, sleep, 0.0)
         assert result.unwrap() == "slept"
 
-    @pytest.mark.xfail(
-        strict=True, raises=AssertionError, reason="system.py: the error is trio's, and names no way out"
-    )
     def test_inside_a_trio_program_run_pipeline_says_what_to_use(self) -> None:
         async def main() -> None:
             run_pipeline(sleep, 0.0)
@@ -590,9 +574,6 @@ class TestPrograms:
         with pytest.raises(RuntimeError, match="open_system"):
             trio.run(main)
 
-    @pytest.mark.xfail(
-        strict=True, raises=AssertionError, reason="system.py: a bad yield, where `trio` stands in no word of the error"
-    )
     def test_inside_a_program_of_asyncio_s_open_system_says_what_it_needs(self) -> None:
         async def main() -> None:
             async with open_system():
