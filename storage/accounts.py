@@ -30,6 +30,7 @@ class RunAccount:
     ended: RunEnded | None = None
     """Whom to tell what is missing, once the run has ended."""
     stored: Extent = attrs.Factory(Extent)
+    """Its spans that are stored, as far as is known."""
     missing: dict[str, Extent] = attrs.Factory(dict[str, Extent])
     """What will never be stored, by the reason: the rest of a sentence that begins with it."""
 
@@ -78,8 +79,8 @@ class RunAccount:
 
     def note_stored(self, part: Part) -> None:
         """A part, or a piece of one, is stored."""
-        if part.was_forgotten and self.stored:
-            self.missing[f"stored and then lost: {FORGOTTEN}"] = self.stored
+        if part.was_forgotten:
+            self.missing.setdefault(f"stored and then lost: {FORGOTTEN}", Extent()).add_extent(self.stored)
             self.stored = Extent()
         self.has_begun = True
         for extent in self.missing.values():

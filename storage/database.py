@@ -137,6 +137,8 @@ class Database:
     def shrink(self) -> None:
         """Give what is free in the file back to the disk, step by step; some of it, when others are in the way."""
         before, free = math.inf, self._free_pages()
+        if not free:
+            return
         with contextlib.suppress(DatabaseLockedError):
             while 0 < free < before:
                 with self.pausing():

@@ -75,12 +75,12 @@ class Ledger:
         for part in outcome.written:
             self._note_stored(part)
         for part, error in outcome.refused:
-            self._note_refused(part, str(error), others_were_stored=bool(outcome.written))
+            self._note_refused(part, str(error), for_good=outcome.failure is None)
         tried = self._tried_in_vain(outcome)
-        if outcome.refused and not outcome.written:
-            self._note_failure(outcome.refused[0][1])
-        else:
+        if outcome.failure is None:
             self._note_success()
+        else:
+            self._note_failure(outcome.failure)
         for account in list(self._accounts.values()):
             self._settle_account(account, was_tried=account.run_id in tried)
 
@@ -123,11 +123,11 @@ class Ledger:
             LOGGER.warning("run %s: what was stored of it is lost: %s", account.run_id, FORGOTTEN)
             account.started.on_failure(FORGOTTEN)
 
-    def _note_refused(self, part: Part, reason: str, *, others_were_stored: bool) -> None:
+    def _note_refused(self, part: Part, reason: str, *, for_good: bool) -> None:
         # Who was refused comes last the next time, so that it cannot keep the others from being tried.
         account = self._accounts.pop(part.run.run_id)
         self._accounts[part.run.run_id] = account
-        if others_were_stored:
+        if for_good:
             if account.note_refused(part, f"could not be stored: {reason}"):
                 LOGGER.warning("run %s: a part of it could not be stored: %s", account.run_id, reason)
             account.started.on_failure(reason)
@@ -154,7 +154,7 @@ class Ledger:
 
     def _tried_in_vain(self, outcome: Outcome) -> Collection[str]:
         """The runs of which it is known now that their end cannot be stored at present."""
-        if any(says_that_nothing_can_be_stored(error) for _, error in outcome.refused):
+        if outcome.failure is not None and says_that_nothing_can_be_stored(outcome.failure):
             return self._accounts.keys()
         # One run may have been refused for what it is: the others are tried before they are told anything.
         return {part.run.run_id for part, _ in outcome.refused if part.end is not None}

@@ -63,9 +63,14 @@ class Extent:
     def add_spans(self, spans: Sequence[Span]) -> None:
         """It is about these too, which came later than those before."""
         if spans:
-            self.first = self.first or _place(spans[0])
-            self.last = _place(spans[-1])
-            self.spans += len(spans)
+            self.add_extent(Extent(spans=len(spans), first=_place(spans[0]), last=_place(spans[-1])))
+
+    def add_extent(self, other: Extent) -> None:
+        """It is about the spans of another one too, which came later."""
+        if other.spans:
+            self.first = self.first or other.first
+            self.last = other.last
+            self.spans += other.spans
 
     def __bool__(self) -> bool:
         return self.has_start or self.has_end or self.spans > 0

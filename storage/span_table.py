@@ -34,6 +34,17 @@ _SELECT_LAST_ACTIVITY: Final = f"""
     SELECT max(coalesce(end_time, start_time)) FROM {_OF_RUNS} WHERE segments.run = ?
 """
 
+_SPENT_BY_TOPMOST: Final = f"""
+    SELECT
+        total(json_extract(attributes, '$.cost_usd')),
+        total(json_extract(attributes, '$.prompt_tokens'))
+            + total(json_extract(attributes, '$.completion_tokens'))
+            + total(json_extract(attributes, '$.other_tokens'))
+    FROM spans
+    WHERE id IN (SELECT max(spans.id) FROM {_OF_RUNS} WHERE segments.run = ? GROUP BY span_id)
+        AND coalesce(parent_span_id, '') NOT IN (SELECT span_id FROM {_OF_RUNS} WHERE segments.run = ?)
+"""
+
 _LAST_OF_EACH: Final = f"""
     FROM {_OF_RUNS} WHERE segments.run BETWEEN ? AND ? GROUP BY spans.run, span_id
 """
@@ -89,6 +100,11 @@ class SpanTable:
         """When a span of a run ended last, or started if it has no end; `None` when there is no span."""
         found: float | None = self._database.rows(_SELECT_LAST_ACTIVITY, (run,))[0][0]
         return found
+
+    def spent(self, run: int) -> tuple[float, int]:
+        """US dollars and tokens that the spans of a run have spent. Those of a span include what is inside it."""
+        cost, tokens = self._database.rows(_SPENT_BY_TOPMOST, (run, run))[0]
+        return cost, int(tokens)
 
     def sums_of_ended(self, runs: tuple[int, int]) -> list[Row]:
         """For each name and status, of roots and of others, of a range of runs: how many, how many ended, seconds."""

@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
+import attrs
+
 from flujo_actors.errors import DuplicateRunError, UnknownRunError
 from flujo_actors.spans import Span, SpanStatus
 from flujo_actors.storage.backend import StateBackend
@@ -147,7 +149,8 @@ class SQLiteBackend(StateBackend):
 
     def get_run(self, run_id: str) -> RunRecord | None:
         """See `StateBackend.get_run`."""
-        return next(_runs_from(self._database.rows(_SELECT_RUN, (run_id,))), None)
+        runs = _runs_from(self._database.rows(_SELECT_RUN, (run_id,)))
+        return next(map(self._with_spending, runs), None)
 
     def list_runs(
         self,
@@ -168,13 +171,13 @@ class SQLiteBackend(StateBackend):
             _LIST_RUNS, (started_after, started_before, pipeline, pipeline, wanted, wanted, recorded, enough)
         )
         fitting = (run for run in _runs_from(rows) if status in {None, run.status})
-        return list(itertools.islice(fitting, limit))
+        return list(map(self._with_spending, itertools.islice(fitting, limit)))
 
     def find_runs(self, prefix: str, limit: int = 10) -> list[RunRecord]:
         """See `StateBackend.find_runs`."""
         size = len(prefix.encode("utf-8", "surrogatepass"))
         rows = self._database.rows(_FIND_RUNS, (prefix, size, prefix, limit))
-        return list(itertools.islice(_runs_from(rows), limit))
+        return list(map(self._with_spending, itertools.islice(_runs_from(rows), limit)))
 
     def get_spans(self, run_id: str) -> list[Span]:
         """See `StateBackend.get_spans`."""
@@ -214,9 +217,8 @@ class SQLiteBackend(StateBackend):
 
     def _delete(self, run_id: str) -> int | None:
         """Delete a run, and say how many spans it had; `None` when there is no such run."""
-        try:
-            key = self._key_of(run_id)
-        except UnknownRunError:
+        key = self._find_key(run_id)
+        if key is None:
             return None
         count = self._spans.delete(key)
         self._database.execute("DELETE FROM runs WHERE id = ?", (key,))
@@ -224,7 +226,8 @@ class SQLiteBackend(StateBackend):
 
     def _last_activity(self, run: RunRecord) -> float:
         """See `StateBackend`: without reading what else is known of the spans."""
-        last = self._spans.last_activity(self._key_of(run.run_id))
+        key = self._find_key(run.run_id)
+        last = None if key is None else self._spans.last_activity(key)
         return run.started_at if last is None else last
 
     def _read(self, run_id: str) -> tuple[RunRecord | None, list[Row]]:
@@ -233,22 +236,29 @@ class SQLiteBackend(StateBackend):
             run = self.get_run(run_id)
             return run, [] if run is None else self._spans.rows_of(self._key_of(run_id))
 
+    def _with_spending(self, run: RunRecord) -> RunRecord:
+        """The run; one that was interrupted with what its recorded spans have spent, since it was not summed up."""
+        if run.status is not SpanStatus.INTERRUPTED or (key := self._find_key(run.run_id)) is None:
+            return run
+        cost, tokens = self._spans.spent(key)
+        return attrs.evolve(run, total_cost_usd=cost, total_tokens=tokens)
+
     def _key_of(self, run_id: str) -> int:
         """The number under which the spans of a run are stored."""
-        rows = self._database.rows("SELECT id FROM runs WHERE run_id = ?", (run_id,))
-        if not rows:
+        key = self._find_key(run_id)
+        if key is None:
             raise UnknownRunError(run_id)
-        key: int = rows[0][0]
         return key
+
+    def _find_key(self, run_id: str) -> int | None:
+        rows = self._database.rows("SELECT id FROM runs WHERE run_id = ?", (run_id,))
+        return rows[0][0] if rows else None
 
     def _range_of_keys(self, run_id: str | None) -> tuple[int, int]:
         """The first and the last key of the runs meant; keys begin at 1."""
         if run_id is None:
             return 1, _LARGEST_INTEGER
-        try:
-            key = self._key_of(run_id)
-        except UnknownRunError:
-            return 0, 0
+        key = self._find_key(run_id) or 0
         return key, key
 
     def _recorded_as_running(self, keys: tuple[int, int]) -> Iterator[Span]:

@@ -32,6 +32,8 @@ class Outcome:
 
     written: list[Part] = attrs.Factory(list[Part])
     refused: list[tuple[Part, Exception]] = attrs.Factory(list[tuple[Part, Exception]])
+    failure: Exception | None = None
+    """Why nothing at all could be stored, if so."""
 
 
 def write_parts(backend: StateBackend, parts: Sequence[Part]) -> Outcome:
@@ -48,8 +50,9 @@ def write_parts(backend: StateBackend, parts: Sequence[Part]) -> Outcome:
     if error is None:
         return Outcome(written=list(parts))
     if says_that_nothing_can_be_stored(error):
-        return Outcome(refused=[(part, error) for part in parts])
-    return _write_what_is_taken(backend, parts, error)
+        return Outcome(refused=[(part, error) for part in parts], failure=error)
+    outcome = _write_what_is_taken(backend, parts, error)
+    return outcome if outcome.written else attrs.evolve(outcome, failure=error)
 
 
 def _write_what_is_taken(backend: StateBackend, parts: Sequence[Part], error: Exception) -> Outcome:
@@ -107,11 +110,8 @@ def _try(backend: StateBackend, parts: Sequence[Part]) -> Exception | None:
             with backend.transaction():
                 for part in parts:
                     part.store(backend)
-        except UnknownRunError as error:
-            if not _begin_again(parts, error.run_id):
-                return error
-        except DuplicateRunError as error:
-            if not _has_begun(backend, parts, error.run_id):
+        except (UnknownRunError, DuplicateRunError) as error:
+            if not _correct_starts(backend, parts):
                 return error
         except Exception as error:  # noqa: BLE001 - a backend may raise anything; the runs go on
             return error
@@ -119,28 +119,28 @@ def _try(backend: StateBackend, parts: Sequence[Part]) -> Exception | None:
             return None
 
 
-def _begin_again(parts: Sequence[Part], run_id: str) -> bool:
-    """Have the start of a run stored once more: its file was removed, or somebody has deleted it."""
-    for part in parts:
-        if part.run.run_id == run_id and not (part.begins or part.was_forgotten):
-            part.begins = part.was_forgotten = True
-            return True
-    return False
+def _correct_starts(backend: StateBackend, parts: Sequence[Part]) -> bool:
+    """See which runs the backend knows, and have the starts of the others stored, and of no more. Whether that helps.
+
+    Of one that it does not know any more, the file was removed, or somebody has deleted it. One that it knows already
+    was stored although it said that it could not, unless its id is another run's.
+    """
+    return sum(_correct_start(backend, part) for part in parts) > 0
 
 
-def _has_begun(backend: StateBackend, parts: Sequence[Part], run_id: str) -> bool:
-    """Leave out the start of a run that was stored although the backend said that it was not."""
-    for part in parts:
-        if part.run.run_id == run_id and part.begins and _knows(backend, part.run):
-            part.begins = False
-            return True
-    return False
-
-
-def _knows(backend: StateBackend, run: RunRecord) -> bool:
-    """Whether the run of this id that the backend has is this one."""
+def _correct_start(backend: StateBackend, part: Part) -> bool:
     try:
-        known = backend.get_run(run.run_id)
+        known = backend.get_run(part.run.run_id)
     except Exception:  # noqa: BLE001 - as above
         return False
-    return known is not None and (known.pipeline, known.started_at) == (run.pipeline, run.started_at)
+    if known is None and not (part.begins or part.was_forgotten):
+        part.begins = part.was_forgotten = True
+    elif known is not None and part.begins and _is_same(known, part.run):
+        part.begins = False
+    else:
+        return False
+    return True
+
+
+def _is_same(one: RunRecord, other: RunRecord) -> bool:
+    return (one.pipeline, one.started_at) == (other.pipeline, other.started_at)

@@ -173,6 +173,19 @@ class TestDegrade:
             assert await storage.end_run(another) == ()
         assert told == []
 
+    @pytest.mark.parametrize("fault", [FULL, RuntimeError("mine")], ids=["named", "unnamed"])
+    async def test_a_failure_lasts_also_while_nothing_is_kept(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fault: Exception
+    ) -> None:
+        monkeypatch.setattr(storage_ledger, "ENDED_RUNS_KEPT", 0)
+        backend = Switched(fault)
+        async with open_system(storage=backend) as system:
+            await system.run(Step("first", same), 1)
+            attempts = backend.attempts
+            await until(lambda: backend.attempts > attempts + 1)
+            await system.run(Step("second", same), 1)
+        assert len(outage(caplog)) == 1
+
     async def test_an_error_that_the_backend_forgot_to_name_is_survived_too(self) -> None:
         backend = Switched()
         async with held_run(backend) as held:

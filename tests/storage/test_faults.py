@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from flujo_actors import FailureDomain, SpanStatus, Step, StorageFailurePolicy, open_system
+from flujo_actors import FailureDomain, Span, SpanStatus, Step, StorageFailurePolicy, open_system
 from flujo_actors.storage import RunRecord, SQLiteBackend
-from tests.storage.surroundings import bound_user, files_no_larger_than, held_run, same, stored, until_stored
+from flujo_actors.storage.actor import open_storage
+from tests.storage.surroundings import bound_user, files_no_larger_than, held_run, same, stored, until, until_stored
 
 
 @pytest.fixture
@@ -49,6 +50,39 @@ class TestRemovedFile:
         assert trace is not None
         assert [child["name"] for child in trace["children"]] == ["hold", "four", "five"]
         assert f"run {result.run_id}: what was stored of it is lost" in caplog.text
+
+    async def test_what_went_with_each_of_several_files_is_added_up(self, path: Path) -> None:
+        run = RunRecord("run", SpanStatus.RUNNING, "p", 1.0)
+        backend = SQLiteBackend(path)
+        async with open_storage(backend) as storage:
+            await storage.begin_run(run)
+            for name in "one", "two", "three":
+                storage.record_nowait("run", Span(name, "root", name, 1.0, 2.0, SpanStatus.COMPLETED, {}))
+                await until(lambda: len(backend.get_spans("run")) > 0)
+                remove(path)
+                backend.close()  # so that the next one to read finds a new file
+            (missing,) = await storage.end_run(run)
+        assert missing.startswith("3 spans of its trace (one to three) stored and then lost")
+
+    async def test_many_runs_go_on_in_a_new_file(self, path: Path) -> None:
+        go = trio.Event()
+
+        async def wait(data: int) -> int:
+            await go.wait()
+            return data
+
+        async with open_system(storage=SQLiteBackend(path)) as system:
+            runs = [await system.start(Step("wait", wait), number) for number in range(300)]
+            backend = SQLiteBackend(path, read_only=True)
+            await until(lambda: len(backend.list_runs()) == 300)
+            backend.close()
+            remove(path)
+            go.set()
+            with trio.fail_after(20):
+                results = [await run.wait() for run in runs]
+        assert {result.warnings for result in results} == {()}
+        with SQLiteBackend(path) as backend:
+            assert all(backend.get_trace(result.run_id) == result.trace_tree for result in results)
 
     async def test_a_run_that_is_to_fail_fails(self, path: Path) -> None:
         async with held_run(SQLiteBackend(path), StorageFailurePolicy.FAIL) as held:
