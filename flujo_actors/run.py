@@ -204,15 +204,14 @@ class Run(Generic[OutputT, ContextT]):
         )
 
     def _aborted_by(self, error: BaseException) -> tuple[SpanStatus, str | None, Span | None]:
-        """What to record of a run that an exception has passed through; and its root's span, where that says otherwise."""
+        """What to record of a run that an exception has passed through; and its root's span, where that has to change."""
         status, text = _abort_of(error)
         spans = self._environment.spans
         root = spans[-1] if spans and spans[-1].parent_span_id is None else None
         if root is None or root.status is status:
             return status, text, None
-        if (
-            status is SpanStatus.CANCELLED
-        ):  # too late: the pipeline had ended, and only its result was still to be given
+        if status is SpanStatus.CANCELLED:
+            # Too late: the pipeline had ended, and only its result was still to be given.
             failure = root.attributes.get("failure")
             return root.status, None if failure is None else str(failure["feedback"]), None
         spans[-1] = attrs.evolve(root, status=status)
