@@ -204,7 +204,7 @@ class Run(Generic[OutputT, ContextT]):
         )
 
     def _aborted_by(self, error: BaseException) -> tuple[SpanStatus, str | None, Span | None]:
-        """What to record of a run that an exception has passed through; and its root's span, where that has to change."""
+        """What to record of a run that an exception has passed through, and its root's span if that has to change."""
         status, text = _abort_of(error)
         spans = self._environment.spans
         root = spans[-1] if spans and spans[-1].parent_span_id is None else None
