@@ -4,11 +4,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+DEMO := FLUJO_DB=build/demo.db $(BIN)/python -m flujo_actors demo
 
-.PHONY: demo test lint types check benchmark fuzz clean
+.PHONY: demo test slow-test crash-test lint types check benchmark fuzz clean
 
+# The demos on files of this project; `flujo lens list --db build/demo.db` lists the runs afterwards.
 demo: $(READY)
-	$(BIN)/python -m flujo_actors demo documents docs --db build/demo.db --trace
+	$(DEMO) documents docs --trace
+	$(DEMO) inventory flujo_actors/demos/samples
+	$(DEMO) summary docs/explanation/contexts.md --trace
+	$(DEMO) fallback flujo_actors/demos/samples --trace
 
 test: $(READY)
 	$(BIN)/python -m pytest
@@ -21,12 +26,23 @@ types: $(READY)
 	$(BIN)/mypy
 	$(BIN)/pyright
 
+# What waits for real, as long as the world may.
+slow-test: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+# 300 processes are killed while they store runs; `make test` kills 30.
+crash-test: $(READY)
+	CRASH_TEST_KILLS=300 $(BIN)/python -m pytest tests/storage/test_crashes.py
+
 check: lint types test
 
 benchmark: $(READY)
 	$(BIN)/python benchmarks/step_overhead.py
 	$(BIN)/python benchmarks/composites.py
 	$(BIN)/python benchmarks/context_merging.py
+	$(BIN)/python benchmarks/messaging.py
+	$(BIN)/python benchmarks/storage.py
+	$(BIN)/python benchmarks/cancellation.py
 
 # Until interrupted: new examples for the laws of contexts.
 fuzz: $(READY)

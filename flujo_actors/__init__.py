@@ -2,25 +2,43 @@
 
 The layers, imports run downward only:
 
-    cli, demos                          talk to people
+    cli, demos, testing                 talk to people | to tests
     control                             lets other processes see and stop runs
     system, run                         assemble a run
-    supervisors/*      storage/*        policies over messages | spans to disk
+    supervisors/*  storage/*  actors/*  policies over messages | spans to disk | users' own actors
     actor, mailbox, messages, clock     the kernel of the actor model
+    lens/*, exports/*                   read traces: pure functions over what storage gives
     steps/*, context/*, results, spans, events, failures, limits, usage, errors     plain data and pure functions
 """
 
 from flujo_actors._version import __version__
+from flujo_actors.actors import (
+    ActorRef,
+    Behaviour,
+    Message,
+    Reply,
+    Restart,
+    RestartStrategy,
+    Supervision,
+    SupervisorRef,
+)
 from flujo_actors.caching import CacheStatistics, ResultCache
 from flujo_actors.context import ContextList, ContextMap, Log, MergeStrategy, Origin
 from flujo_actors.errors import (
+    ActorCrashedError,
+    ActorDefinitionError,
+    ActorStartError,
     ActorStoppedError,
+    AskError,
+    AskTimeoutError,
+    AskUnansweredError,
     ContextError,
     DatabaseUnusableError,
     FlujoError,
     InvalidPipelineError,
     MergeConflictError,
     Problem,
+    RestartIntensityError,
     RunFailedError,
     StepDefinitionError,
     StorageError,
@@ -52,6 +70,7 @@ from flujo_actors.steps import (
     refine_until,
     step,
 )
+from flujo_actors.storage.policy import StorageFailurePolicy
 from flujo_actors.system import System, open_system, run_pipeline
 from flujo_actors.usage import Usage, UsageMeter
 
@@ -86,9 +105,19 @@ __all__ = [  # noqa: RUF022 - grouped by what they are for
     "CacheStatistics",
     "ResultCache",
     "Run",
+    "StorageFailurePolicy",
     "System",
     "open_system",
     "run_pipeline",
+    # Actors of your own
+    "ActorRef",
+    "Behaviour",
+    "Message",
+    "Reply",
+    "Restart",
+    "RestartStrategy",
+    "Supervision",
+    "SupervisorRef",
     # What comes back
     "Failure",
     "FailureDomain",
@@ -99,13 +128,20 @@ __all__ = [  # noqa: RUF022 - grouped by what they are for
     "Usage",
     "UsageMeter",
     # What is raised
+    "ActorCrashedError",
+    "ActorDefinitionError",
+    "ActorStartError",
     "ActorStoppedError",
+    "AskError",
+    "AskTimeoutError",
+    "AskUnansweredError",
     "ContextError",
     "DatabaseUnusableError",
     "FlujoError",
     "InvalidPipelineError",
     "MergeConflictError",
     "Problem",
+    "RestartIntensityError",
     "RunAbortedError",
     "RunFailedError",
     "StepDefinitionError",

@@ -74,51 +74,10 @@ class Actor(abc.ABC, Generic[MessageT]):
         """
         if self.cancel_reason is None:
             self.cancel_reason = reason
-        if not self.mailbox.closed:
+        if not self.stopped:
             self.cancel_scope.cancel(reason)
 
     @property
-    def ref(self) -> ActorRef[MessageT]:
-        """What others hold to send this actor messages."""
-        return ActorRef(self)
-
-
-class ActorRef(Generic[MessageT]):
-    """The address of an actor: others can send it messages and stop it, and do nothing else to it."""
-
-    __slots__ = ("_actor",)
-
-    def __init__(self, actor: Actor[MessageT]) -> None:
-        self._actor = actor
-
-    def __repr__(self) -> str:
-        state = "stopped" if self._actor.mailbox.closed else "alive"
-        return f"<ActorRef {self._actor.name!r}, {state}>"
-
-    @property
-    def name(self) -> str:
-        """The actor's name."""
-        return self._actor.name
-
-    async def tell(self, message: MessageT) -> None:
-        """Send a message, waiting while the mailbox is full.
-
-        A checkpoint. Cancelled, the message was not sent.
-
-        Raises:
-            ActorStoppedError: the actor has stopped.
-        """
-        await self._actor.mailbox.put(message)
-
-    def tell_nowait(self, message: MessageT) -> None:
-        """Send a message, or raise.
-
-        Raises:
-            trio.WouldBlock: the mailbox is full.
-            ActorStoppedError: the actor has stopped.
-        """
-        self._actor.mailbox.put_nowait(message)
-
-    def cancel(self, reason: str) -> None:
-        """Cancel what the actor does, all that it started included; once it has stopped, do nothing."""
-        self._actor.cancel(reason)
+    def stopped(self) -> bool:
+        """Whether it has. An actor whose mailbox is not its own alone has to say it otherwise."""
+        return self.mailbox.closed

@@ -160,11 +160,119 @@ class ResourceError(FlujoError):
 
 
 @attrs.define(eq=False, slots=False)
-class SystemClosedError(FlujoError):
-    """A run was started on a system whose `async with open_system()` block has ended."""
+class ActorDefinitionError(FlujoError, ValueError):
+    """An actor, a supervisor or an option of theirs cannot be what it was given as. Nothing was started."""
+
+    actor: str
+    """The name that it was to have."""
+    problem: str
+    """What is wrong, and what to do."""
 
     def __str__(self) -> str:
-        return "The system is closed: start runs inside its `async with open_system()` block"
+        return f"Actor {self.actor!r}: {self.problem}"
+
+
+@attrs.define(eq=False, slots=False)
+class ActorStartError(FlujoError):
+    """An actor was not started: its class or its `started` raised, which is the cause, or it was stopped meanwhile.
+
+    Raised by `spawn`. Of an actor that is started again, a supervisor takes it for one more failure.
+    """
+
+    actor: str
+    """The path of the actor."""
+    explanation: str
+    """What became of it."""
+
+    def __str__(self) -> str:
+        return f"Actor {self.actor!r} was not started: {self.explanation}"
+
+
+class AskError(FlujoError):
+    """The base of the errors of an `ask` that got no answer.
+
+    You don't get one from an actor that had stopped before it began with the message: that is an `ActorStoppedError`.
+    """
+
+
+@attrs.define(eq=False, slots=False)
+class AskTimeoutError(AskError):
+    """The deadline of an `ask` has passed. An answer that comes later is dropped."""
+
+    actor: str
+    """The path of the actor."""
+    timeout: float
+    """The seconds that it was given."""
+    begun: bool
+    """Whether the actor had begun with the message. If not, it never will."""
+
+    def __str__(self) -> str:
+        where = "it is at work on the message" if self.begun else "it had not begun with the message, and will not"
+        return f"Actor {self.actor!r} has not answered within {self.timeout} s: {where}"
+
+
+@attrs.define(eq=False, slots=False)
+class ActorCrashedError(AskError):
+    """The actor crashed before it had answered. Its supervisor decides what becomes of it; its reference stays good.
+
+    The exception that ended it is the `__cause__`.
+    """
+
+    actor: str
+    """The path of the actor."""
+    error: Exception
+    """The exception that ended it."""
+
+    def __str__(self) -> str:
+        return (
+            f"Actor {self.actor!r} crashed before it had answered: it raised {type(self.error).__name__}: {self.error}"
+        )
+
+
+@attrs.define(eq=False, slots=False)
+class AskUnansweredError(AskError):
+    """The actor began with the message, then stopped, or was stopped to be started again, before it had answered."""
+
+    actor: str
+    """The path of the actor."""
+    explanation: str
+    """What became of it."""
+
+    def __str__(self) -> str:
+        return f"Actor {self.actor!r} has not answered, and will not: {self.explanation}"
+
+
+@attrs.define(eq=False, slots=False)
+class RestartIntensityError(FlujoError):
+    """A supervisor gave up: children had to be started again too often. Its children have been stopped.
+
+    It fails upward: the supervisor above takes it as the failure of this one; from the system's own supervisor it
+    comes out of the `async with open_system()` block. The last child's exception is the `__cause__`, if it had one.
+    """
+
+    supervisor: str
+    """The path of the supervisor, empty for the system's own."""
+    child: str
+    """The path of the child that ended once too often."""
+    explanation: str
+    """How the child ended."""
+    intensity: int
+    """The restarts that the supervisor puts up with …"""
+    period: float
+    """… in this many seconds."""
+
+    def __str__(self) -> str:
+        who = f"Supervisor {self.supervisor!r}" if self.supervisor else "The system's supervisor of actors"
+        times = "1 restart" if self.intensity == 1 else f"{self.intensity} restarts"
+        return f"{who} gave up on {self.child!r}, after {times} within {self.period} s: {self.explanation}"
+
+
+@attrs.define(eq=False, slots=False)
+class SystemClosedError(FlujoError):
+    """A run or an actor was started on a system whose `async with open_system()` block has ended."""
+
+    def __str__(self) -> str:
+        return "The system is closed: start runs inside its `async with open_system()` block, and actors too"
 
 
 class ControlError(FlujoError):

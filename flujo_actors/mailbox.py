@@ -3,7 +3,8 @@
 It differs from `trio.open_memory_channel` in ways that actors need. A report is *delivered*: its place was
 reserved when the child was spawned, so it is taken at once even when the mailbox is full or the sender is
 cancelled, and what the mailbox can hold is bounded by its capacity plus the children alive. The reader can take
-all that is there in one step. And a closed mailbox tells its writers which actor has stopped.
+all that is there in one step, and can be woken without a message. And a closed mailbox tells its writers which actor
+has stopped.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Mailbox(Generic[MessageT]):
         self._reader: trio.lowlevel.Task | None = None
         self._writers: OrderedDict[trio.lowlevel.Task, MessageT] | None = None
         self.closed = False
-        """Whether the owner has stopped. To be read; `close` closes."""
+        """Whether it takes no more messages. To be read; `seal` and `close` close."""
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -119,6 +120,28 @@ class Mailbox(Generic[MessageT]):
             self._let_writers_in()
         return message
 
+    async def wait(self) -> None:
+        """Wait until there is a message, or until `wake` is called. Only the owner calls this, from one task.
+
+        A checkpoint. Cancelled, it has taken nothing.
+
+        Raises:
+            trio.BusyResourceError: another task reads this mailbox too.
+        """
+        if self._messages:
+            await trio.lowlevel.checkpoint()
+        elif self._reader is None:
+            self._reader = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._stop_waiting)
+        else:
+            raise self._two_readers()
+
+    def wake(self) -> None:
+        """Let a reader that is in `wait` go on, so that it looks for what else it has to do."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            trio.lowlevel.reschedule(reader)
+
     def get_nowait(self) -> MessageT:
         """Take the oldest message.
 
@@ -142,16 +165,21 @@ class Mailbox(Generic[MessageT]):
             self._let_writers_in()
         return messages
 
+    def seal(self) -> None:
+        """Take no more messages; writers that wait get an `ActorStoppedError`. What is in it can still be read."""
+        self.closed = True
+        if self._writers:
+            self._turn_writers_away()
+
     def close(self) -> list[MessageT]:
-        """Take no more messages; writers that wait get an `ActorStoppedError`.
+        """Take no more messages, and give up those that are in it.
 
         Returns:
             The messages that were never read.
         """
         self.closed = True
-        writers, self._writers = self._writers, None
-        for writer in writers or ():
-            trio.lowlevel.reschedule(writer, outcome.Error(ActorStoppedError(self._owner)))
+        if self._writers:
+            self._turn_writers_away()
         return self.drain()
 
     def statistics(self) -> MailboxStatistics:
@@ -180,6 +208,11 @@ class Mailbox(Generic[MessageT]):
             return trio.lowlevel.Abort.SUCCEEDED
 
         await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def _turn_writers_away(self) -> None:
+        writers, self._writers = self._writers, None
+        for writer in writers or ():
+            trio.lowlevel.reschedule(writer, outcome.Error(ActorStoppedError(self._owner)))
 
     def _let_writers_in(self) -> None:
         writers = self._writers

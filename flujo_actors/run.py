@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
+import attrs
 import trio
 
 from flujo_actors.context import ContextBranch
 from flujo_actors.errors import FlujoError, ResourceError, UsageLimitExceededError
-from flujo_actors.events import EventsMissed, RunEvent
-from flujo_actors.failures import resource_failure
+from flujo_actors.events import RunEvent
+from flujo_actors.failures import resource_failure, storage_failure
 from flujo_actors.nurseries import exceptions_in
 from flujo_actors.resources import open_resources
 from flujo_actors.results import PipelineResult, StepResult
 from flujo_actors.snapshots import ActorSnapshot
-from flujo_actors.spans import SpanStatus
+from flujo_actors.spans import Span, SpanStatus, failure_attributes
 from flujo_actors.steps import AnyStep
 from flujo_actors.storage.actor import StorageActor
+from flujo_actors.storage.policy import StorageFailurePolicy
 from flujo_actors.storage.records import RunRecord
 from flujo_actors.supervisors import LeafActor, RootSupervisor, RunEnvironment
-from flujo_actors.supervisors.nesting import enter_agent
+from flujo_actors.supervisors.nesting import CURRENT_AGENT
+from flujo_actors.watching import EVENT_BUFFER, Watchers
 
 OutputT = TypeVar("OutputT")
 ContextT = TypeVar("ContextT")
 
 LOGGER: Final = logging.getLogger(__name__)
-
-EVENT_BUFFER: Final = 1024
-"""Events that wait for one watcher before it misses some."""
 
 
 class RunAbortedError(FlujoError):
@@ -48,16 +46,18 @@ class Run(Generic[OutputT, ContextT]):
         branch: ContextBranch,
         environment: RunEnvironment,
         storage: StorageActor | None,
+        on_storage_failure: StorageFailurePolicy,
         inside: LeafActor | None,
     ) -> None:
         self._pipeline = pipeline
         self._data = data
         self._environment = environment
         self._storage = storage
+        self._fails_with_storage = on_storage_failure is StorageFailurePolicy.FAIL
         self._root = RootSupervisor(environment, branch, pipeline, inside)
         self._started_at = environment.clock.now()
         self._ended = trio.Event()
-        self._watchers: list[Watcher] = []
+        self._watchers = Watchers(environment.watchers)
         self._result: PipelineResult[OutputT, ContextT] | None = None
         self._final_record: RunRecord | None = None
 
@@ -128,19 +128,11 @@ class Run(Generic[OutputT, ContextT]):
         The run never waits for a watcher. One that lags more than `EVENT_BUFFER` events behind misses those in
         between, and an `EventsMissed` tells it how many they were. Close the channel to stop watching early.
         """
-        # One place is kept for a last `EventsMissed`.
-        send, receive = trio.open_memory_channel[RunEvent](EVENT_BUFFER + 1)
-        if self._ended.is_set():
-            send.close()
-        else:
-            watcher = Watcher(send, self._environment.watchers)
-            self._watchers.append(watcher)
-            self._environment.watchers.append(watcher.tell)
-        return receive
+        return self._watchers.watch(EVENT_BUFFER)
 
     async def run_apart(self) -> None:
         """Run to the end in a task of its own, as no part of the run whose agent may have started it."""
-        enter_agent(None)
+        CURRENT_AGENT.set(None)
         await self.execute()
 
     async def execute(self) -> PipelineResult[OutputT, ContextT]:
@@ -153,8 +145,7 @@ class Run(Generic[OutputT, ContextT]):
             raise
         finally:
             self._ended.set()
-            for watcher in self._watchers:
-                watcher.close()
+            self._watchers.close()
         return self._result
 
     def _within_limits(self, result: PipelineResult[OutputT, ContextT]) -> PipelineResult[OutputT, ContextT]:
@@ -164,30 +155,31 @@ class Run(Generic[OutputT, ContextT]):
 
     async def _execute(self) -> PipelineResult[OutputT, ContextT]:
         if self._storage is not None:
-            await self._storage.begin_run(self.record)
+            await self._storage.begin_run(self.record, self._note_storage_failure)
         problems: list[str] = []
         try:
             step_result = await self._run_with_resources(problems)
         except BaseException as error:
-            with trio.CancelScope(shield=True):
-                for loss in await self._store_end(*_abort_of(error)):
-                    # There will be no result to say it.
-                    LOGGER.warning("run %s: %s", self.run_id, loss)
+            for loss in await self._store_end(*_abort_of(error)):
+                # There will be no result to say it.
+                LOGGER.warning("run %s: %s", self.run_id, loss)
             raise
         # The root's span is the last, and says how the run ended.
-        status, failure = self._environment.spans[-1].status, step_result.failure
-        warnings = await self._store_end(status, None if failure is None else str(failure))
+        failure = step_result.failure
+        missing = await self._store_end(self._environment.spans[-1].status, None if failure is None else str(failure))
+        if missing and self._fails_with_storage and failure is None:
+            step_result = await self._fail_at_the_end(step_result, missing)
         return PipelineResult(
             run_id=self.run_id,
-            status=status,
+            status=self._environment.spans[-1].status,
             output=step_result.output,
             context=self._root.branch.publish(),
             step_history=step_result.step_history,
             total_cost_usd=self._root.meter.cost_usd,
             total_tokens=self._root.meter.total_tokens,
-            failure=failure,
+            failure=step_result.failure,
             spans=tuple(self._environment.spans),
-            warnings=(*map(str, self._root.branch.advice), *problems, *warnings),
+            warnings=(*map(str, self._root.branch.advice), *problems, *missing),
             branch=self._root.branch,
         )
 
@@ -199,13 +191,32 @@ class Run(Generic[OutputT, ContextT]):
         except ResourceError as error:
             return self._root.refuse(self._pipeline, resource_failure(error))
 
-    async def _store_end(self, status: SpanStatus, error: str | None) -> tuple[str, ...]:
-        """Have the end stored, wait until it is, and say what could not be."""
+    async def _store_end(self, status: SpanStatus, error: str | None, root: Span | None = None) -> tuple[str, ...]:
+        """Have the end stored, wait until it is, and say what is missing.
+
+        A cancellation that comes now comes too late: the run is over, and only its trace remains to be kept.
+        """
         self._final_record = self._record(status, error)
         if self._storage is None:
             return ()
-        await self._storage.end_run(self._final_record).wait()
-        return self._storage.losses(self.run_id)
+        missing: tuple[str, ...] = ()
+        with trio.CancelScope(shield=True):
+            missing = await self._storage.end_run(self._final_record, root)
+        return missing  # noqa: RET504 - for mypy, a cancel scope may end a block early
+
+    def _note_storage_failure(self, problem: str) -> None:
+        """Called, perhaps several times, when something of the run cannot be stored."""
+        if self._fails_with_storage:
+            self._root.fail(storage_failure(problem))
+
+    async def _fail_at_the_end(self, result: StepResult, missing: tuple[str, ...]) -> StepResult:
+        """Fail a run that had completed when its last part could not be stored. Its output stays."""
+        failure = storage_failure("; ".join(missing))
+        spans = self._environment.spans
+        attributes = {**spans[-1].attributes, "failure": failure_attributes(failure)}
+        spans[-1] = attrs.evolve(spans[-1], status=SpanStatus.FAILED, attributes=attributes)
+        await self._store_end(SpanStatus.FAILED, str(failure), spans[-1])
+        return attrs.evolve(result, success=False, failure=failure, feedback=failure.feedback)
 
     def _record(self, status: SpanStatus, error: str | None) -> RunRecord:
         clock = self._environment.clock
@@ -219,42 +230,6 @@ class Run(Generic[OutputT, ContextT]):
             total_tokens=self._root.meter.total_tokens,
             error=error,
         )
-
-
-class Watcher:
-    """Sends one reader the events that it has room for."""
-
-    def __init__(self, send: trio.MemorySendChannel[RunEvent], watchers: list[Callable[[RunEvent], None]]) -> None:
-        self._send = send
-        self._watchers = watchers
-        self._missed = 0
-
-    def tell(self, event: RunEvent) -> None:
-        """Send the event, or count it as missed."""
-        buffer = self._send.statistics()
-        room = buffer.max_buffer_size - 1 - buffer.current_buffer_used
-        if room < (2 if self._missed else 1):
-            self._missed += 1
-            return
-        self._tell_what_was_missed()
-        self._send_if_read(event)
-
-    def close(self) -> None:
-        """Say that no more events come."""
-        self._tell_what_was_missed()
-        self._send.close()
-
-    def _tell_what_was_missed(self) -> None:
-        if self._missed:
-            self._send_if_read(EventsMissed(self._missed))
-            self._missed = 0
-
-    def _send_if_read(self, event: RunEvent) -> None:
-        try:
-            self._send.send_nowait(event)
-        except trio.BrokenResourceError:  # the reader has gone
-            with suppress(ValueError):  # it was found out before
-                self._watchers.remove(self.tell)
 
 
 def _abort_of(error: BaseException) -> tuple[SpanStatus, str]:

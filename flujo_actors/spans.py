@@ -51,7 +51,9 @@ class Span:
 
     Always `path` (below the root) and `kind` (the class of the step). When they are not zero: `cost_usd`,
     `prompt_tokens`, `completion_tokens`, `other_tokens`, everything inside included. For a step that failed:
-    `failure`. For a step that was tried more than once: `attempts`, a timed entry for each try.
+    `failure`. For a step that was tried more than once: `attempts`, a timed entry for each try. What the kind of step
+    has to say: `metadata`. In a run that is stored: `input` and `output`, shortened and redacted, and `writes`, the
+    paths of the context at which an agent wrote.
     """
 
     def to_dict(self) -> dict[str, Any]:
@@ -145,7 +147,7 @@ def failure_attributes(failure: Failure) -> dict[str, Any]:
     }
     if failure.exception_type is not None:
         attributes["exception_type"] = failure.exception_type
-    if failure.traceback is not None:
+    if failure.exception is not None:
         attributes["traceback"] = failure.traceback
     if failure.phase is not None:
         attributes["phase"] = failure.phase

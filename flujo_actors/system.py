@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import trio
 from typing_extensions import Unpack
 
+from flujo_actors.actors.environment import open_environment
+from flujo_actors.actors.events import ActorEvent
+from flujo_actors.actors.roots import Root, open_root
+from flujo_actors.actors.spawning import Spawner
+from flujo_actors.actors.specifications import OTP_DEFAULTS, Supervision
+from flujo_actors.actors.supervising import SupervisorChild
 from flujo_actors.caching import ResultCache
+from flujo_actors.capture import Capture, Redact, capture_with
 from flujo_actors.clock import IdSource, RunClock
 from flujo_actors.context import open_branch
 from flujo_actors.errors import InvalidPipelineError, Problem, SystemClosedError
+from flujo_actors.events import EventsMissed
 from flujo_actors.nurseries import open_inner_nursery
 from flujo_actors.options import RunOptions, RunSettings
 from flujo_actors.results import PipelineResult
@@ -22,8 +30,9 @@ from flujo_actors.run import Run
 from flujo_actors.steps import AnyStep, BaseStep, Pipeline
 from flujo_actors.steps.checking import check_context
 from flujo_actors.storage.actor import StorageActor, open_storage
+from flujo_actors.storage.policy import StorageFailurePolicy
 from flujo_actors.supervisors import DEFAULT_ACTORS, ActorRegistry, LeafActor, RunEnvironment, UnknownStepError
-from flujo_actors.supervisors.nesting import current_agent
+from flujo_actors.supervisors.nesting import context_outside_agents, current_agent
 
 if TYPE_CHECKING:
     from flujo_actors.storage.backend import StateBackend
@@ -34,23 +43,30 @@ OutputT = TypeVar("OutputT")
 ContextT = TypeVar("ContextT")
 
 
-class System:
-    """Runs pipelines. Made by `open_system`; it has no state that another system could see."""
+class System(Spawner):
+    """Runs pipelines and actors. Made by `open_system`; it has no state that another system could see."""
 
     def __init__(
         self,
         nursery: trio.Nursery,
+        *,
         storage: StorageActor | None,
+        on_storage_failure: StorageFailurePolicy,
         actors: ActorRegistry,
         randomness: random.Random,
         cache: ResultCache,
+        capture: Capture | None,
+        root: Root,
     ) -> None:
+        self._capture = capture
         self._nursery = nursery
         self._storage = storage
+        self._on_storage_failure = on_storage_failure
         self._actors = actors
         self._random = randomness
         self._ids = IdSource(randomness)
         self._cache = cache
+        self._root = root
         self._runs: dict[Run[Any, Any], None] = {}
         self._closed = False
 
@@ -150,6 +166,19 @@ class System:
         self._nursery.start_soon(self._run_apart, run, name=f"run {run.run_id}")
         return run
 
+    def actor_events(self) -> trio.MemoryReceiveChannel[ActorEvent | EventsMissed]:
+        """What the supervisors of actors do from now on, for `async for`; it ends with the system.
+
+        They never wait for a reader, and what they decide is told before it is done. One who lags more than
+        `EVENT_BUFFER` events behind misses those in between, and an `EventsMissed` says how many they were.
+        """
+        return self._root.environment.reporter.watch()
+
+    def _supervisor(self) -> SupervisorChild:
+        if self._closed:
+            raise SystemClosedError
+        return self._root.supervisor()
+
     async def _run_apart(self, run: Run[Any, Any]) -> None:
         try:
             await run.run_apart()
@@ -157,7 +186,7 @@ class System:
             del self._runs[run]
 
     def close(self) -> None:
-        """Take no more runs. Called at the end of the system's block."""
+        """Take no more runs and actors. Called at the end of the system's block."""
         self._closed = True
 
     def _prepare(
@@ -177,6 +206,7 @@ class System:
             branch=open_branch(context),
             environment=environment,
             storage=self._storage if inside is None else None,
+            on_storage_failure=self._on_storage_failure,
             inside=inside,
         )
 
@@ -190,6 +220,7 @@ class System:
             span_numbers=count(self._ids.first_span_number()),
             settings=settings,
             sink=self._storage,
+            capture=self._capture,
             cache=self._cache,
         )
 
@@ -209,43 +240,55 @@ class System:
 async def open_system(
     *,
     storage: StateBackend | None = None,
+    on_storage_failure: StorageFailurePolicy | Literal["degrade", "fail"] = StorageFailurePolicy.DEGRADE,
     actors: Mapping[type[AnyStep], ActorType] | None = None,
     random_seed: int | None = None,
     cache: ResultCache | None = None,
+    redact: Redact | None = None,
+    supervision: Supervision = OTP_DEFAULTS,
 ) -> AsyncGenerator[System, None]:
     """Open a system for the length of an `async with` block, inside any trio program.
 
     Entering and leaving are checkpoints. Leaving waits for the runs that were started; leaving by an exception or
-    a cancellation cancels them. In every case their records and spans are written before the block is left.
+    a cancellation cancels them. In every case their records and spans are written before the block is left. The
+    actors outlive the runs: they are stopped then, the last one started first, in an orderly way or by cancellation.
 
     Args:
         storage: where runs and their traces are kept; `None` keeps them in the results alone. It is opened here,
             and closed at the end.
+        on_storage_failure: what becomes of a run that cannot be stored.
         actors: supervising actors for step classes of your own, or other ones for those of the library.
         random_seed: makes ids and jitter repeatable; `None` takes them from the operating system.
         cache: what `CacheStep`s remember; `None` for a new one that ends with the system.
+        redact: what is hidden of the inputs and outputs that spans show: names of fields and keys (patterns as of
+            `fnmatch`, held against names in snake case), or a function of a name and its value that gives what is
+            shown. `None` hides what stands under names such as `password`, `token` and `api_key`.
+        supervision: how the actors that the system spawns are supervised.
 
     Raises:
-        StorageError: the storage cannot be opened.
+        StorageError: the storage cannot be opened, whatever `on_storage_failure` says.
+        RestartIntensityError: the supervisor of the system's actors gave up. The block was cancelled.
     """
+    policy = StorageFailurePolicy(on_storage_failure)
     registry = DEFAULT_ACTORS.with_actors(actors or {})
     randomness = random.Random(random_seed)  # noqa: S311 - ids and jitter are no secrets
     remembered = ResultCache() if cache is None else cache
-    if storage is None:
-        async with _open(None, registry, randomness, remembered) as system:
-            yield system
-        return
-    async with open_storage(storage) as actor, _open(actor, registry, randomness, remembered) as system:
-        yield system
-
-
-@asynccontextmanager
-async def _open(
-    storage: StorageActor | None, registry: ActorRegistry, randomness: random.Random, cache: ResultCache
-) -> AsyncGenerator[System, None]:
+    capture = capture_with(redact)
     await trio.lowlevel.checkpoint()
-    async with open_inner_nursery() as nursery:
-        system = System(nursery, storage, registry, randomness, cache)
+    async with AsyncExitStack() as stack:
+        storage_actor = None if storage is None else await stack.enter_async_context(open_storage(storage))
+        environment = await stack.enter_async_context(open_environment(context_outside_agents))
+        root = await stack.enter_async_context(open_root("", supervision, environment))
+        system = System(
+            await stack.enter_async_context(open_inner_nursery()),
+            storage=storage_actor,
+            on_storage_failure=policy,
+            actors=registry,
+            randomness=randomness,
+            cache=remembered,
+            capture=None if storage is None else capture,
+            root=root,
+        )
         try:
             yield system
         finally:

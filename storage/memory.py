@@ -11,9 +11,9 @@ from typing import Any
 import attrs
 
 from flujo_actors.errors import DuplicateRunError, UnknownRunError
+from flujo_actors.plain import plain_attributes
 from flujo_actors.spans import Span, SpanStatus
 from flujo_actors.storage.backend import StateBackend
-from flujo_actors.storage.plain import plain_attributes
 from flujo_actors.storage.records import RunRecord, SpanStatistics, SpanTally
 from flujo_actors.storage.traces import settled_spans, spans_of, trace_of
 

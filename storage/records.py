@@ -30,6 +30,11 @@ class RunRecord:
     error: str | None = None
     """Why the run did not complete, as one sentence."""
 
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds from its start to its end; `None` when no end was recorded."""
+        return None if self.ended_at is None else self.ended_at - self.started_at
+
 
 @attrs.frozen
 class NameStatistics:

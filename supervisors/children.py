@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -36,6 +37,9 @@ from flujo_actors.supervisors.place import Place
 from flujo_actors.supervisors.recording import Retries, span_of
 from flujo_actors.supervisors.step_actor import StepActor
 from flujo_actors.usage import UsageMeter
+
+WRITTEN_SHOWN: Final = 50
+"""Paths of a context that a span names, of those at which its step wrote."""
 
 NO_ATTRIBUTES: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -156,6 +160,7 @@ class Children:
         *,
         number: int | None = None,
         alone: bool = False,
+        shown: Any = None,
     ) -> StepActor[Any]:
         """Start a child. `next_settled` tells when it has ended, `settle` records that.
 
@@ -166,6 +171,7 @@ class Children:
             attributes: what its span says besides the usual.
             number: which of several rounds of the supervisor this is, from 1.
             alone: whether nothing but it, and who waits for it, runs in the nursery, so that they may share a scope.
+            shown: what spans show of its input, where that is known already (`show`).
 
         Returns:
             The actor of its first attempt.
@@ -181,11 +187,18 @@ class Children:
             inside = above.place.path if number is None else f"{above.place.path}[{number}]"
             path, parent_span_id = join_path(inside, name), above.place.span_id
         place = self._place(name, path, parent_span_id, step, self._meter, attributes=attributes)
+        if self._environment.capture is not None:
+            place.input = self.show(data) if shown is None else shown
         unlimited = step.timeout is None and step.retry.total_timeout is None
         limit = None if unlimited else attempt_limit(step.retry, step.timeout, elapsed=0.0)
         # A child whose time is limited may be followed by another attempt, so its scope has to be its own.
         scope = self._nursery.cancel_scope if alone and limit is None else None
         return self._start(step, place, Start(data, self._branch.fork(), 1, 0.0, limit), scope)
+
+    def show(self, value: Any) -> Any:
+        """What spans show of a value; `None` where they show none."""
+        capture = self._environment.capture
+        return None if capture is None else capture.show(value)
 
     async def next_settled(self) -> Settled:
         """Wait until a child has ended for good. Tries again, and falls back, as the child's policies say.
@@ -351,6 +364,7 @@ class Children:
         failed.message.branch.release()
         self._environment.publish(StepFellBack, above, path, report.result.failure)
         place = self._place(name, path, above.span_id, fallback, above.meter, attributes=NO_ATTRIBUTES)
+        place.input = above.input
         self._fallbacks[place.span_id] = (failed, report)
         retries = self._retries_of(above)
         retries.add(failed, report, self._environment.clock)
@@ -366,6 +380,8 @@ class Children:
     def _settled(self, actor: StepActor[Any], report: Report) -> Settled:
         """The child that has ended; for a fallback, the step that it stood in for."""
         writer = actor
+        if self._environment.capture is not None and type(report) is Completed:
+            _note_written(actor)
         while self._fallbacks and report.child in self._fallbacks:
             primary, failed = self._fallbacks.pop(report.child)
             result = self._conclude_unhurried(actor, report)
@@ -410,7 +426,7 @@ class Children:
             if not retries.fell_back:
                 retries.add(actor, report, environment.clock)
             result = attrs.evolve(result, step_history=tuple(retries.history))
-        span = span_of(actor.step.kind, actor.place, report, retries, environment.clock)
+        span = span_of(actor.step.kind, actor.place, report, retries, environment)
         del self._actors[report.child]
         if type(report) is not Completed:
             actor.message.branch.release()
@@ -437,6 +453,13 @@ class Children:
             except trio.Cancelled:
                 sink.record_reserved(run_id, span)
                 raise
+
+
+def _note_written(actor: StepActor[Any]) -> None:
+    """Note where an agent wrote into its context. A composite's writes are its children's."""
+    if not actor.step.children and actor.message.branch.is_touched:
+        with suppress(ContextError):  # it will be the step's failure in a moment
+            actor.place.written = actor.message.branch.written(WRITTEN_SHOWN)
 
 
 def _because_of(report: Failed, error: Exception) -> Failed:

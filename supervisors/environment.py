@@ -12,6 +12,7 @@ from typing import Any
 import trio
 
 from flujo_actors.caching import ResultCache
+from flujo_actors.capture import Capture
 from flujo_actors.clock import RunClock
 from flujo_actors.events import RunEvent
 from flujo_actors.limits import UsageLimits
@@ -31,6 +32,7 @@ class RunEnvironment:
         "actors",
         "breach",
         "cache",
+        "capture",
         "clock",
         "on_breach",
         "random",
@@ -55,6 +57,7 @@ class RunEnvironment:
         span_numbers: Iterator[int],
         settings: RunSettings,
         sink: SpanSink | None,
+        capture: Capture | None,
         cache: ResultCache,
     ) -> None:
         """Set the scene of a run.
@@ -68,6 +71,7 @@ class RunEnvironment:
             span_numbers: the numbers of this run's spans.
             settings: what was said of the run.
             sink: where ended spans go; `None` keeps them in the result alone.
+            capture: shows inputs and outputs for spans; `None` for spans without them.
             cache: the system's remembered results.
         """
         self.run_id = run_id
@@ -79,6 +83,7 @@ class RunEnvironment:
         self.resources: Any = settings.resources
         """What agents get that declare `resources`: what was given, opened where it can be."""
         self.sink = sink
+        self.capture = capture
         self.cache = cache
         self.slots = None if settings.max_concurrency is None else trio.CapacityLimiter(settings.max_concurrency)
         """Held by agents that are at work; `None` where any number may be."""
@@ -105,6 +110,7 @@ class RunEnvironment:
             span_numbers=self._span_numbers,
             settings=settings,
             sink=self.sink,
+            capture=self.capture,
             cache=self.cache,
         )
         inner.watchers = self.watchers
@@ -143,8 +149,13 @@ class RunEnvironment:
         for watch in tuple(self.watchers):
             watch(event)
 
-    def charge_for(self, output: object, meter: UsageMeter) -> None:
+    def charge_for(self, output: object, meter: UsageMeter, tell: Callable[[Usage], None]) -> None:
         """Count what an agent's output says it cost, once in a run however often the object is passed on.
+
+        Args:
+            output: the output.
+            meter: where it is counted.
+            tell: told what was counted, if anything was.
 
         Raises:
             ValueError: `cost_usd` or `token_counts` of the output is no amount.
@@ -152,6 +163,7 @@ class RunEnvironment:
         cost, tokens = _stated(output)
         if (cost is None and tokens is None) or id(output) in self._charged:
             return
+        meter.on_charge = tell
         meter.charge_total(0 if cost is None else cost, 0 if tokens is None else tokens)
         self._note_charged(output)
 

@@ -15,7 +15,7 @@ from flujo_actors.steps import Step
 from flujo_actors.steps.agents import AgentCall
 from flujo_actors.supervisors.asking import is_awaitable
 from flujo_actors.supervisors.fields import update_fields
-from flujo_actors.supervisors.nesting import enter_agent
+from flujo_actors.supervisors.nesting import CURRENT_AGENT
 from flujo_actors.supervisors.phases import Describe, Phase, Phases
 from flujo_actors.supervisors.step_actor import StepActor
 from flujo_actors.supervisors.streaming import gather_chunks
@@ -31,13 +31,9 @@ class LeafActor(StepActor[LeafStep]):
 
     takes_turns = True
 
-    def begin(self) -> None:
-        """A run that the agent starts from here on is part of this one."""
-        super().begin()
-        enter_agent(self)
-
     async def perform(self, data: Any) -> StepResult:
         """Call the agent on the input, with the phases around it where the step has any."""
+        CURRENT_AGENT.set(self)
         step = self.step
         if not step.is_plain:
             return await self._perform_phases(data)
@@ -46,7 +42,7 @@ class LeafActor(StepActor[LeafStep]):
             returned: Any = call.function(data, **self._injections(call)) if call.injected else call.function(data)
             output: Any = await returned if call.always_async or is_awaitable(returned) else returned
             if output is not data:
-                self._charge_for(output)
+                self.environment.charge_for(output, self.place.meter, self._tell_charge)
         except Exception as error:  # noqa: BLE001 - whatever user code raises is data from here on
             return self.failed(await self._raised(error, self._agent_failure))
         except BaseExceptionGroup as group:
@@ -76,7 +72,7 @@ class LeafActor(StepActor[LeafStep]):
             if describe is not None:
                 self.environment.has_counted(output)
             elif output is not value:
-                self._charge_for(output)
+                self.environment.charge_for(output, self.place.meter, self._tell_charge)
         except Exception as error:  # noqa: BLE001 - whatever user code raises is data from here on
             return Phase(None, await self._raised(error, describe or self._agent_failure))
         except BaseExceptionGroup as group:
@@ -100,17 +96,12 @@ class LeafActor(StepActor[LeafStep]):
         await trio.lowlevel.checkpoint_if_cancelled()
         return failure
 
-    def _charge_for(self, output: Any) -> None:
-        """Count what the output says it cost."""
-        environment, meter = self.environment, self.place.meter
-        if environment.watchers:
-            meter.on_charge = self._tell_charge
-        environment.charge_for(output, meter)
-
     def _injections(self, call: AgentCall) -> dict[str, Any]:
         declared, injections = call.injected, dict[str, Any]()
         if "context" in declared:
             injections["context"] = self.branch.context
+            if len(declared) == 1:
+                return injections
         if "usage" in declared:
             self.place.meter.on_charge = self._tell_charge
             injections["usage"] = self.place.meter

@@ -19,7 +19,7 @@ from flujo_actors.supervisors.supervisor import Supervisor
 class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
     """Runs the body for one item after another, or for several at once. Items are taken as they are needed."""
 
-    __slots__ = ("_outputs", "_written")
+    __slots__ = ("_outputs", "_results", "_written")
 
     keeps_failed_writes = False
 
@@ -27,6 +27,8 @@ class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
         """No item has ended yet."""
         super().start()
         self._outputs: dict[int, Any] = {}
+        self._results: dict[int, StepResult] = {}
+        """Those of items that ran side by side, where a run keeps all results."""
         self._written: dict[int, tuple[str, ContextBranch, Origin | None]] = {}
         """What items that ran side by side wrote, if they wrote anything."""
 
@@ -39,6 +41,12 @@ class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
         if self.step.max_concurrency == 1:
             return await self._one_after_another(children, numbered)
         return await self._side_by_side(children, numbered)
+
+    def history(self) -> tuple[StepResult, ...]:
+        """The items' results in order; of a map that was stopped, in the order in which they ended."""
+        ended = super().history()
+        in_order = tuple(self._results[number] for number in sorted(self._results))
+        return in_order if len(in_order) == len(ended) else ended
 
     async def _one_after_another(self, children: Children, items: Iterator[tuple[int, Any]]) -> StepResult:
         step = self.step
@@ -71,7 +79,10 @@ class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
             settled = await children.next_settled()
             number = settled.actor.place.attributes["item"]
             running -= 1
-            first_failure = self._note(number, await children.settle(settled)) or first_failure
+            result = await children.settle(settled)
+            if self.environment.settings.keep_results is None:
+                self._results[number] = result
+            first_failure = self._note(number, result) or first_failure
             branch = settled.writer.message.branch
             if type(settled.report) is Completed and branch.is_touched:
                 self._written[number] = (f"item {number}", branch, children.origin(settled))

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from flujo_actors.supervisors.leaf import LeafActor
 
-_CURRENT_AGENT: Final[ContextVar[LeafActor | None]] = ContextVar("flujo_actors current agent", default=None)
+CURRENT_AGENT: Final[ContextVar[LeafActor | None]] = ContextVar("flujo_actors current agent", default=None)
+"""The agent whose code this task runs, and those that it starts; `None` for none."""
 
 
-def enter_agent(actor: LeafActor | None) -> None:
-    """From here on, this task and those that it starts run the code of this agent; of none for `None`."""
-    _CURRENT_AGENT.set(actor)
+def context_outside_agents() -> Context:
+    """A copy of the context variables for what an agent starts and what is no part of its run."""
+    context = copy_context()
+    context.run(CURRENT_AGENT.set, None)
+    return context
+
+
+def agent_at_work() -> LeafActor | None:
+    """The actor of the agent whose code this task runs, of whichever system, if it is still at work."""
+    actor = CURRENT_AGENT.get()
+    return None if actor is None or actor.mailbox.closed else actor
 
 
 def current_agent(system: object) -> LeafActor | None:
     """The actor of the agent whose code this task runs, if it belongs to a run of this system and is at work."""
-    actor = _CURRENT_AGENT.get()
-    if actor is None or actor.mailbox.closed or actor.environment.system is not system:
-        return None
-    return actor
+    actor = agent_at_work()
+    return actor if actor is not None and actor.environment.system is system else None

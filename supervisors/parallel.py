@@ -59,9 +59,10 @@ class ParallelSupervisor(Supervisor[ParallelStep[Any, Any, Any]]):
         return in_order if len(in_order) == len(ended) else ended
 
     def _start(self, children: Children, waiting: deque[tuple[str, AnyStep]], count: int, data: Any) -> None:
+        shown = children.show(data)
         for _ in range(min(count, len(waiting))):
             name, step = waiting.popleft()
-            children.spawn(name, step, data, {"branch": name})
+            children.spawn(name, step, data, {"branch": name}, shown=shown)
 
     def _cancels_siblings(self) -> bool:
         return self.step.on_branch_failure is BranchFailureStrategy.CANCEL

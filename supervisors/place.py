@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -36,3 +36,7 @@ class Place:
     """The actor above, `None` for the root."""
     attributes: Mapping[str, Any]
     """What its span says besides the usual, its iteration or branch for instance."""
+    input: Any = None
+    """What its span shows of its input, where spans show values."""
+    written: Sequence[str] = ()
+    """Where in the context it wrote something, where spans show that."""

@@ -12,6 +12,7 @@ from flujo_actors.failures import Failure, FailureDomain
 from flujo_actors.messages import Report
 from flujo_actors.results import StepResult
 from flujo_actors.spans import ROOT_SPAN_NAME, Attempt, Span, failure_attributes, usage_attributes
+from flujo_actors.supervisors.environment import RunEnvironment
 from flujo_actors.supervisors.place import Place
 from flujo_actors.supervisors.step_actor import StepActor
 from flujo_actors.usage import Usage
@@ -65,16 +66,23 @@ class Retries:
             self.feedback = failure.message
 
 
-def span_of(kind: str, place: Place, report: Report, retries: Retries | None, clock: RunClock) -> Span:
+def span_of(kind: str, place: Place, report: Report, retries: Retries | None, environment: RunEnvironment) -> Span:
     """The span of a child that has settled."""
-    result, meter = report.result, place.meter
+    result, meter, clock, capture = report.result, place.meter, environment.clock, environment.capture
     attributes: dict[str, Any] = {"path": place.path, "kind": kind}
+    if capture is not None:
+        attributes["input"] = place.input
+        if result.success or result.output is not None:
+            attributes["output"] = capture.show(result.output)
+        if place.written:
+            attributes["writes"] = list(place.written)
     if place.attributes:
         attributes.update(place.attributes)
     if meter.total_tokens or meter.exact_cost_usd:
         attributes.update(usage_attributes(meter.total()))
     if result.metadata:
-        attributes["metadata"] = dict(result.metadata)
+        metadata = dict(result.metadata)
+        attributes["metadata"] = metadata if capture is None else capture.show(metadata)
     if result.failure is not None:
         attributes["failure"] = failure_attributes(result.failure)
     if retries is not None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-import attrs
 import trio
 
 from flujo_actors.actor import Actor
@@ -26,13 +25,6 @@ StepT = TypeVar("StepT", bound=AnyStep)
 
 MAILBOX_CAPACITY = 16
 """Messages that wait at a step's actor before others wait to send it more; the reports of children come on top."""
-
-
-class _Where(TypedDict):
-    step: str
-    attempt: int
-    running: tuple[str, ...]
-    cause: Failure | None
 
 
 class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
@@ -93,20 +85,21 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
         message, slots = self.message, self.environment.slots
         if message.delay:
             await trio.sleep(message.delay)
-        if slots is None or not self.takes_turns:
-            self.begin()
-            self.result = await self.perform(message.data)
-        else:
+        if slots is not None and self.takes_turns:
             async with slots:
-                self.begin()
-                self.result = await self.perform(message.data)
+                await self._begin(message)
+        elif message.limit is not None:
+            await self._begin(message)
+        else:  # as `_begin` does, but this is done for every step
+            self.has_begun = True
+            self.result = await self.perform(message.data)
 
-    def begin(self) -> None:
-        """Called right before `perform`: the attempt's time runs from here on."""
+    async def _begin(self, message: Start) -> None:
+        """Perform. The attempt's time runs from here on."""
         self.has_begun = True
-        limit = self.message.limit
-        if limit is not None:
-            self.cancel_scope.deadline = self.environment.clock.now() + limit.seconds
+        if message.limit is not None:
+            self.cancel_scope.deadline = self.environment.clock.now() + message.limit.seconds
+        self.result = await self.perform(message.data)
 
     def stop(self) -> None:
         """Send the one report. Its place in the supervisor's mailbox is reserved, so this never waits or fails."""
@@ -115,30 +108,36 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
 
     def completed(self, output: Any, *, metadata: Mapping[str, Any] | None = None) -> StepResult:
         """The result of a success."""
-        place, cost = self.place, self.place.meter.exact_cost_usd
+        return self._result(output, self.attempt, metadata)
+
+    def failed(self, failure: Failure, *, output: Any = None, metadata: Mapping[str, Any] | None = None) -> StepResult:
+        """The result of a failure; `output` is what is kept of one."""
+        return self._result(output, self.attempt, metadata, failure)
+
+    def interrupted(self) -> StepResult:
+        """The result of an attempt that was stopped before it had one."""
+        return self._result(None, self.attempts, None, self._interruption())
+
+    def _result(
+        self, output: Any, attempts: int, metadata: Mapping[str, Any] | None, failure: Failure | None = None
+    ) -> StepResult:
+        # Positional arguments: this is made for every step.
+        place, meter = self.place, self.place.meter
+        cost = meter.exact_cost_usd
         return StepResult(
             self.step.name,
-            True,  # noqa: FBT003 - positional arguments: this is made for every step
+            failure is None,
             output,
-            self.attempt,
+            attempts,
             self.environment.clock.now() - place.started_at,
             float(cost) if cost else 0.0,
-            place.meter.total_tokens,
-            None,
-            None,
+            meter.total_tokens,
+            None if failure is None else failure.feedback,
+            failure,
             self.history(),
             metadata or {},
             self.branch,
         )
-
-    def failed(self, failure: Failure, *, output: Any = None, metadata: Mapping[str, Any] | None = None) -> StepResult:
-        """The result of a failure; `output` is what is kept of one."""
-        result = self.completed(output, metadata=metadata)
-        return attrs.evolve(result, success=False, failure=failure, feedback=failure.feedback)
-
-    def interrupted(self) -> StepResult:
-        """The result of an attempt that was stopped before it had one."""
-        return attrs.evolve(self.failed(self._interruption()), attempts=self.attempts)
 
     def history(self) -> tuple[StepResult, ...]:
         """The results of the children so far: of a leaf, of the runs that its agent has started."""
@@ -150,7 +149,7 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
 
     def running(self) -> tuple[str, ...]:
         """The paths of the leaves that were at work when this actor was stopped."""
-        stopped = tuple(path for run in self.runs for path in run.stopped)
+        stopped = tuple(path for run in self.runs for path in run.stopped) if self.runs else ()
         return stopped or (self.place.path,)
 
     @property
@@ -183,12 +182,8 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
 
     def _interruption(self) -> Failure:
         """Why there is no result."""
-        where: _Where = {
-            "step": self.place.path,
-            "attempt": self.attempts,
-            "running": self.running(),
-            "cause": self.cause,
-        }
-        if self._timed_out() and self.message.limit is not None:
-            return timeout_failure(self.message.limit.stated, **where)
-        return cancelled_failure(self.why_stopped(), **where)
+        path, attempt, running, cause = self.place.path, self.attempts, self.running(), self.cause
+        limit = self.message.limit
+        if limit is not None and self._timed_out():
+            return timeout_failure(limit.stated, step=path, attempt=attempt, running=running, cause=cause)
+        return cancelled_failure(self.why_stopped(), step=path, attempt=attempt, running=running, cause=cause)

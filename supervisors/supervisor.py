@@ -128,7 +128,8 @@ class Supervisor(StepActor[StepT]):
             failure = merge_failure(error, step=self.place.path, attempt=self.attempt)
             self.environment.publish(MergeConflictFound, self.place, failure)
             return failure
-        self.environment.publish(BranchesMerged, self.place, tuple(name for name, _, _ in named))
+        if self.environment.watchers:
+            self.environment.publish(BranchesMerged, self.place, tuple(name for name, _, _ in named))
         return None
 
     def origin(self) -> Origin:

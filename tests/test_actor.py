@@ -1,4 +1,4 @@
-"""The kernel: the life of an actor in three steps, and what others can do to it through its ref."""
+"""The kernel: the life of an actor in three steps, and what a cancellation does to it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from flujo_actors.mailbox import Mailbox
 class Diary(Actor[str]):
     """Writes down what happens to it; works until it reads `end`."""
 
-    def __init__(self, *, capacity: int = 2, surrounding_scope: trio.CancelScope | None = None) -> None:
-        super().__init__("diary", Mailbox("diary", capacity), surrounding_scope)
+    def __init__(self, surrounding_scope: trio.CancelScope | None = None) -> None:
+        super().__init__("diary", Mailbox("diary", 2), surrounding_scope)
         self.entries: list[str] = []
 
     def start(self) -> None:
@@ -36,13 +36,13 @@ class TestLife:
     async def test_an_actor_starts_works_and_stops(self) -> None:
         diary = Diary()
         for message in ("dear", "end"):
-            diary.ref.tell_nowait(message)
+            diary.mailbox.put_nowait(message)
         await diary.run()
         assert diary.entries == ["start", "dear", "stop"]
 
     async def test_an_actor_that_raises_stops_and_the_error_goes_on(self) -> None:
         diary = Diary()
-        diary.ref.tell_nowait("raise")
+        diary.mailbox.put_nowait("raise")
         with pytest.raises(ValueError, match="told to"):
             await diary.run()
         assert diary.entries == ["start", "stop"]
@@ -68,7 +68,7 @@ class TestLife:
 
     async def test_an_actor_cancelled_before_it_runs_starts_and_stops_without_work(self) -> None:
         diary = Diary()
-        diary.ref.tell_nowait("dear")
+        diary.mailbox.put_nowait("dear")
         diary.cancel("too late")
         await diary.run()
         assert diary.entries == ["start", "stop"]
@@ -97,79 +97,28 @@ class TestLife:
         assert nursery.cancel_scope.cancelled_caught
         assert diary.entries == ["start", "stop"]
 
-
-class TestRef:
-    async def test_tell_waits_while_the_mailbox_is_full(self) -> None:
-        diary = Diary(capacity=1)
-        await diary.ref.tell("one")
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(diary.ref.tell, "two")
-            await wait_all_tasks_blocked()
-            assert diary.mailbox.statistics().writers_waiting == 1
-            nursery.start_soon(diary.run)
-            await wait_all_tasks_blocked()
-            diary.ref.tell_nowait("end")
-        assert diary.entries == ["start", "one", "two", "stop"]
-
-    def test_tell_nowait_says_when_the_mailbox_is_full(self) -> None:
-        diary = Diary(capacity=1)
-        diary.ref.tell_nowait("one")
-        with pytest.raises(trio.WouldBlock):
-            diary.ref.tell_nowait("two")
-
-    async def test_messages_to_a_stopped_actor_raise_an_error(self) -> None:
-        diary = Diary()
-        diary.ref.tell_nowait("end")
-        await diary.run()
-        with pytest.raises(ActorStoppedError, match="Actor 'diary' has stopped"):
-            diary.ref.tell_nowait("dear")
-        with pytest.raises(ActorStoppedError, match="Actor 'diary' has stopped"):
-            await diary.ref.tell("dear")
-
-    async def test_a_tell_that_waits_when_the_actor_stops_raises_an_error(self) -> None:
-        diary = Diary(capacity=1)
-        diary.ref.tell_nowait("end")
-
-        async def tell() -> None:
-            with pytest.raises(ActorStoppedError):
-                await diary.ref.tell("left behind")
-            diary.entries.append("told")
-
-        async with trio.open_nursery() as nursery:
-            diary.cancel("at once")
-            nursery.start_soon(tell)
-            await wait_all_tasks_blocked()
-            await diary.run()
-        assert diary.entries == ["start", "stop", "told"]
-
     async def test_cancelling_a_stopped_actor_cancels_nothing(self) -> None:
         diary = Diary()
-        diary.ref.tell_nowait("end")
+        diary.mailbox.put_nowait("end")
         await diary.run()
-        diary.ref.cancel("too late")
+        diary.cancel("too late")
         assert not diary.cancel_scope.cancel_called
 
     async def test_cancelling_a_stopped_actor_leaves_the_scope_it_shared_alone(self) -> None:
         async with trio.open_nursery() as nursery:
             diary = Diary(surrounding_scope=nursery.cancel_scope)
-            diary.ref.tell_nowait("end")
+            diary.mailbox.put_nowait("end")
             await diary.run()
             diary.cancel("too late")
             await trio.lowlevel.checkpoint()
         assert not nursery.cancel_scope.cancel_called
 
-    async def test_cancel_through_the_ref_stops_the_actor(self) -> None:
+    async def test_an_actor_that_has_stopped_takes_no_messages(self) -> None:
         diary = Diary()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(diary.run)
-            await wait_all_tasks_blocked()
-            diary.ref.cancel("enough")
-        assert diary.cancel_reason == "enough"
-
-    async def test_a_ref_says_its_name_and_whether_its_actor_lives(self) -> None:
-        diary = Diary()
-        assert diary.ref.name == "diary"
-        assert repr(diary.ref) == "<ActorRef 'diary', alive>"
-        diary.ref.tell_nowait("end")
+        diary.mailbox.put_nowait("end")
+        states = [diary.stopped]
         await diary.run()
-        assert repr(diary.ref) == "<ActorRef 'diary', stopped>"
+        states.append(diary.stopped)
+        assert states == [False, True]
+        with pytest.raises(ActorStoppedError, match="Actor 'diary' has stopped"):
+            diary.mailbox.put_nowait("dear")

@@ -11,10 +11,12 @@ import pytest
 
 PACKAGES = [
     "flujo_actors",
-    "flujo_actors.control",
     "flujo_actors.supervisors",
     "flujo_actors.storage",
     "flujo_actors.steps",
+    "flujo_actors.actors",
+    "flujo_actors.control",
+    "flujo_actors.testing",
 ]
 
 

@@ -14,11 +14,12 @@ import flujo_actors
 ROOT = Path(flujo_actors.__file__).parent.parent
 
 LAYERS = [
-    {"cli", "demos", "__main__"},
+    {"cli", "demos", "testing", "__main__"},
     {"control"},
     {"system", "run"},
-    {"supervisors", "storage"},
-    {"actor", "mailbox", "messages", "clock", "nurseries"},
+    {"supervisors", "storage", "actors"},
+    {"actor", "mailbox", "messages", "clock", "nurseries", "watching"},
+    {"lens", "exports"},
     {
         "steps",
         "context",
@@ -31,6 +32,8 @@ LAYERS = [
         "options",
         "resources",
         "snapshots",
+        "capture",
+        "plain",
         "limits",
         "usage",
         "errors",
@@ -95,12 +98,15 @@ def test_imports_run_downward(module: str) -> None:
 @pytest.mark.parametrize(
     ("part", "foreign"),
     [
-        ("supervisors", {"storage", "run", "system"}),
-        ("storage", {"supervisors", "run", "system"}),
+        ("supervisors", {"storage", "actors", "run", "system"}),
+        ("storage", {"supervisors", "actors", "run", "system"}),
+        ("actors", {"supervisors", "storage", "steps", "context", "run", "system"}),
         ("steps", {"supervisors", "storage", "actor", "mailbox", "messages"}),
         ("context", {"supervisors", "storage", "actor", "mailbox", "messages", "steps"}),
         ("mailbox", {"actor", "messages", "results", "spans", "steps"}),
         ("actor", {"messages", "results", "spans", "steps"}),
+        ("lens", HEIGHT.keys() - {"lens", "spans", "context"}),
+        ("exports", HEIGHT.keys() - {"exports", "lens", "spans", "_version"}),
         ("errors", HEIGHT.keys() - {"errors"}),
     ],
 )
@@ -110,8 +116,10 @@ def test_parts_that_do_not_know_each_other(part: str, foreign: set[str]) -> None
 
 
 def test_plain_data_and_policies_do_not_import_trio() -> None:
-    pure = [module for module in MODULES if HEIGHT.get(part_of(module)) == HEIGHT["steps"]]
+    pure = [module for module in MODULES if HEIGHT.get(part_of(module)) in {HEIGHT["steps"], HEIGHT["lens"]}]
     pure += ["flujo_actors.supervisors.decisions", "flujo_actors.supervisors.recording"]
+    pure_actors = ("endings", "events", "intensity", "messages", "specifications", "strategies")
+    pure += [f"flujo_actors.actors.{name}" for name in pure_actors]
     assert [module for module in pure if "trio" in imports(MODULES[module])] == []
 
 
@@ -132,6 +140,17 @@ def test_the_docstring_draws_these_layers() -> None:
     for words, names in zip(drawn, LAYERS, strict=True):
         assert (
             names
-            - {"__main__", "_version", "nurseries", "caching", "fingerprints", "options", "resources", "snapshots"}
+            - {
+                "__main__",
+                "_version",
+                "nurseries",
+                "watching",
+                "caching",
+                "fingerprints",
+                "options",
+                "resources",
+                "snapshots",
+            }
+            - {"capture", "plain"}
             <= words
         )

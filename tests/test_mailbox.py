@@ -196,7 +196,80 @@ class TestWriting:
         assert mailbox.drain() == [3]
 
 
+class TestWaiting:
+    async def test_wait_leaves_the_message_in_the_mailbox(self) -> None:
+        mailbox = Mailbox("reader", 1, "here")
+        with trio.testing.assert_checkpoints():
+            await mailbox.wait()
+        assert mailbox.drain() == ["here"]
+
+    async def test_a_reader_that_waits_goes_on_with_a_message(self, autojump_clock: MockClock) -> None:
+        mailbox = Mailbox[str]("reader", 1)
+
+        async def write_later() -> None:
+            await trio.sleep(5)
+            mailbox.put_nowait("late")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write_later)
+            await mailbox.wait()
+        assert trio.current_time() == 5
+        assert mailbox.get_nowait() == "late"
+
+    async def test_a_reader_that_waits_can_be_woken_without_a_message(self) -> None:
+        mailbox = Mailbox[str]("reader", 1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(mailbox.wait)
+            await wait_all_tasks_blocked()
+            mailbox.wake()
+        assert len(mailbox) == 0
+
+    async def test_waking_a_reader_twice_or_one_that_does_not_wait_is_harmless(self) -> None:
+        mailbox = Mailbox[str]("reader", 1)
+        mailbox.wake()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(mailbox.wait)
+            await wait_all_tasks_blocked()
+            mailbox.wake()
+            mailbox.wake()
+            mailbox.deliver("too")
+        assert mailbox.drain() == ["too"]
+
+    async def test_a_cancelled_wait_leaves_the_mailbox_to_the_next_reader(self) -> None:
+        mailbox = Mailbox[str]("reader", 1)
+        with trio.move_on_after(0):
+            await mailbox.wait()
+        mailbox.put_nowait("next")
+        assert await mailbox.get() == "next"
+
+    async def test_two_tasks_cannot_wait_for_one_mailbox(self) -> None:
+        mailbox = Mailbox[str]("reader", 1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(mailbox.wait)
+            await wait_all_tasks_blocked()
+            with pytest.raises(trio.BusyResourceError, match="two tasks read the mailbox of 'reader'"):
+                await mailbox.wait()
+            nursery.cancel_scope.cancel()
+
+
 class TestClosing:
+    async def test_a_sealed_mailbox_takes_no_messages_and_gives_those_it_has(self) -> None:
+        mailbox, told = Mailbox("alice", 1, 0), list[str]()
+
+        async def write() -> None:
+            with pytest.raises(ActorStoppedError) as caught:
+                await mailbox.put(1)
+            told.append(str(caught.value))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write)
+            await wait_all_tasks_blocked()
+            mailbox.seal()
+            with pytest.raises(ActorStoppedError):
+                mailbox.put_nowait(2)
+        assert told == ["Actor 'alice' has stopped and takes no messages"]
+        assert mailbox.get_nowait() == 0
+
     async def test_writers_that_wait_when_the_actor_stops_are_told_which_one_it_was(self) -> None:
         mailbox, told = Mailbox("alice", 1, 0), list[str]()
 

@@ -42,6 +42,7 @@ def demo(
         data=chosen.default_input if data is None else data,
         context=chosen.new_context(),
         database=database_to_write(database),
+        conclude=chosen.conclude,
         show_output=chosen.render,
         output_to_json=chosen.to_json,
         timeout=timeout,

@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -58,6 +59,8 @@ class Execution:
     database: Path
     show_output: Callable[[Any, Console], None]
     """Shows the output to a person."""
+    conclude: Callable[[PipelineResult[Any, Any]], Any] = attrgetter("output")
+    """Makes of the result of a run that completed what is shown as its output."""
     output_to_json: Callable[[Any], Any] = as_json_value
     timeout: float | None = None
     as_json: bool = False
@@ -141,17 +144,20 @@ class Execution:
         console = new_console(stderr=True)
         with until_the_reader_leaves():
             if result.success and result.output is not None:
-                self.show_output(result.output, new_console())
+                self.show_output(self.conclude(result), new_console())
             if self.with_trace:
                 show_trace(result.trace_tree, new_console())
         for line in _closing_lines(result, self.database):
             console.print(line, soft_wrap=True)
 
+    def _output_as_json(self, result: PipelineResult[Any, Any]) -> Any:
+        return self.output_to_json(self.conclude(result)) if result.success else as_json_value(result.output)
+
     def _result_as_json(self, result: PipelineResult[Any, Any]) -> dict[str, Any]:
         return {
             "run_id": result.run_id,
             "status": str(result.status),
-            "output": None if result.output is None else self.output_to_json(result.output),
+            "output": self._output_as_json(result),
             "context": as_json_value(result.context),
             "failure": None if result.failure is None else failure_attributes(result.failure),
             "total_cost_usd": result.total_cost_usd,

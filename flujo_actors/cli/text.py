@@ -14,8 +14,8 @@ import cattrs
 from rich.console import Console
 from rich.text import Text
 
+from flujo_actors.plain import plain_attributes
 from flujo_actors.spans import SpanStatus
-from flujo_actors.storage.plain import plain_attributes
 
 CONVERTER: Final = cattrs.Converter()
 """Between JSON values and a user's classes, pydantic's models too."""
@@ -97,11 +97,12 @@ def shortened(text: str, limit: int) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds in a unit that suits them: `350 µs`, `12.3 ms`, `4.56 s`, `3 min 20 s`."""
-    if seconds < 0.001:
+    # The limits are where the shorter unit would be rounded up to one of the longer.
+    if seconds < 0.000_999_5:
         return f"{seconds * 1e6:.0f} µs"
-    if seconds < 1:
+    if seconds < 0.999_95:
         return f"{seconds * 1e3:.1f} ms"
-    if seconds < 60:
+    if seconds < 59.995:
         return f"{seconds:.2f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -115,12 +116,18 @@ def moment(wall: float) -> str:
 
 def amount(cost_usd: float, tokens: int) -> str:
     """What was spent, empty when nothing was."""
-    parts = [_dollars(cost_usd) if cost_usd else "", f"{tokens} tokens" if tokens else ""]
+    parts = [dollars(cost_usd) if cost_usd else "", f"{tokens} tokens" if tokens else ""]
     return ", ".join(part for part in parts if part)
 
 
-def _dollars(cost_usd: float) -> str:
+def dollars(cost_usd: float) -> str:
+    """An amount of money that is not zero."""
     return f"${cost_usd:.6f}".rstrip("0").rstrip(".") if cost_usd >= 1e-6 else "less than $0.000001"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things: `1 run`, `2 runs`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def closing_line(status: SpanStatus, seconds: float, cost_usd: float, tokens: int) -> Text:

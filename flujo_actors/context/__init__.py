@@ -6,7 +6,8 @@ The package knows nothing of actors and steps, and could be used alone. From the
 - `collections`, `declare`, `rules`, `strategies`: what a user declares.
 - `thaw`, `freeze`, `lazy`, `quick`, `resets`: from the sealed state to live objects and back; `nodes`, `state`,
   `tables`, `shapes`, `atoms`, `opaque`: what the sealed state is made of.
-- `changes`, `application`, `combine`, `merge`, `validation`: three-way merge. `blame`, `delta`, `paths`, `advice`.
+- `changes`, `application`, `combine`, `merge`, `validation`: three-way merge.
+- `blame`, `delta`, `written`, `paths`, `advice`.
 
 How it works and why: docs/explanation/contexts.md.
 """

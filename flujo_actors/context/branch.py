@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from flujo_actors.context.advice import Advice, Run
 from flujo_actors.context.blame import Origin, Writing, find_origin, signed
-from flujo_actors.context.changes import Change, is_same_state
+from flujo_actors.context.changes import Change, Edit, is_same_state, outline
 from flujo_actors.context.delta import Delta, delta_between
 from flujo_actors.context.freeze import Freezer
 from flujo_actors.context.lazy import instance_dict, rebase, swap_instance_dict
@@ -22,6 +23,7 @@ from flujo_actors.context.shapes import shape_of
 from flujo_actors.context.state import State
 from flujo_actors.context.strategies import MergeStrategy
 from flujo_actors.context.thaw import Thawer, publish
+from flujo_actors.context.written import written_paths
 from flujo_actors.errors import ContextError
 
 _set_attribute: Final = object.__setattr__
@@ -150,6 +152,24 @@ class ContextBranch:
         """What this branch has changed since it was forked, as data."""
         self._seal(taking=False)
         return delta_between(self._base.root, self._state.root)
+
+    def written(self, limit: int) -> list[str]:
+        """The paths at which something was changed since this was forked, at most `limit` and then an ellipsis.
+
+        Raises:
+            ContextError: something was left in the context that cannot be isolated.
+        """
+        live, base = self._live, self._base
+        parts = None
+        if live is not None and self._state is base and not base.tangled:
+            parts = atomic_changes(live, base.root, 0)
+        if parts is not None:
+            change: Change | None = Edit(parts)
+        else:
+            self._seal(taking=False)
+            change = outline(base.root, self._state.root)
+        paths = list(itertools.islice(written_paths(base.root, change), limit + 1))
+        return paths if len(paths) <= limit else [*paths[:limit], "…"]
 
     def blame(self, path: str) -> Origin | None:
         """Who wrote the value that a path has; `None` for what the context had from the beginning.
@@ -308,6 +328,9 @@ class _NoContext(ContextBranch):
     def delta(self) -> Delta:
         return Delta(())
 
+    def written(self, limit: int) -> list[str]:
+        return []
+
     def blame(self, path: str) -> None:
         return None
 
@@ -376,8 +399,9 @@ def merge(
         ContextError: something cannot be isolated, or a validator or rule refused. `base` is unchanged.
     """
     named = list(children)
-    for _, child, _ in named:
-        child._note_touched()  # pyright: ignore[reportPrivateUsage]
+    if base._state.run.touched is not None:  # pyright: ignore[reportPrivateUsage]
+        for _, child, _ in named:
+            child._note_touched()  # pyright: ignore[reportPrivateUsage]
     if isinstance(base, _NoContext) or not named or strategy is MergeStrategy.NO_MERGE:
         return
     if not isinstance(strategy, MergeStrategy):

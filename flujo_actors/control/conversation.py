@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import trio
 
+from flujo_actors.capture import USUAL
 from flujo_actors.control.connections import LineReader, LineTooLongError
 from flujo_actors.control.encoding import entries_of
 from flujo_actors.control.protocol import (
@@ -32,7 +33,6 @@ from flujo_actors.control.protocol import (
     answer_line,
     request_from,
 )
-from flujo_actors.control.shortening import shortened_value
 from flujo_actors.errors import ControlRefusedError
 from flujo_actors.events import ChunkProduced, RunEvent, StepEnded
 from flujo_actors.nurseries import open_inner_nursery
@@ -108,7 +108,7 @@ class Conversation:
         for run in self._system.runs:
             if run.run_id == run_id:
                 return run
-        message = f"no run {shortened_value(run_id)!r} is going on in process {os.getpid()}"
+        message = f"no run {USUAL.show(run_id)!r} is going on in process {os.getpid()}"
         raise ControlRefusedError(RefusalCode.UNKNOWN_RUN, message)
 
     async def _listed(self, prefix: str) -> RunsListed:
@@ -123,7 +123,7 @@ class Conversation:
         with run.events() as events:
             part = _spans_in(run.snapshot(), request.path) if request.path else None
             if not run.cancel(request.path, reason=request.reason):
-                message = f"nothing is running at {shortened_value(request.path)!r} in run {run.run_id}"
+                message = f"nothing is running at {USUAL.show(request.path)!r} in run {run.run_id}"
                 raise ControlRefusedError(RefusalCode.NOT_RUNNING, message)
             await self._say_soon(CancelAccepted())
             if request.wait:

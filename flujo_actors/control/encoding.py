@@ -15,7 +15,7 @@ import attrs
 import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
-from flujo_actors.control.shortening import shortened_value
+from flujo_actors.capture import USUAL
 from flujo_actors.events import RunEvent
 from flujo_actors.failures import Failure
 from flujo_actors.results import StepResult
@@ -83,16 +83,16 @@ def entries_of(snapshot: ActorSnapshot | None) -> tuple[ActorEntry, ...]:
 
 def _entry(actor: ActorSnapshot, parent_span_id: str | None) -> ActorEntry:
     return ActorEntry(
-        path=shortened_value(actor.path),
+        path=USUAL.show(actor.path),
         span_id=actor.span_id,
         parent_span_id=parent_span_id,
-        kind=shortened_value(actor.kind),
+        kind=USUAL.show(actor.kind),
         state=actor.state,
         attempt=actor.attempt,
         running_s=actor.running_s,
         time_left_s=actor.time_left_s,
         mailbox_length=actor.mailbox_length,
-        attributes=shortened_value(actor.attributes),
+        attributes=USUAL.show(actor.attributes),
     )
 
 
@@ -105,19 +105,19 @@ def _encoded(value: object) -> Any:
         case Usage():
             return {**attrs.asdict(value), "cost_usd": float(value.cost_usd)}
         case _:
-            return shortened_value(value)
+            return USUAL.show(value)
 
 
 def _result(result: StepResult) -> dict[str, Any]:
     """Without the output, the branch of the context and the results of the children."""
     return {
-        "name": shortened_value(result.name),
+        "name": USUAL.show(result.name),
         "success": result.success,
         "attempts": result.attempts,
         "latency_s": result.latency_s,
         "cost_usd": result.cost_usd,
         "token_counts": result.token_counts,
-        "feedback": shortened_value(result.feedback),
+        "feedback": USUAL.show(result.feedback),
         "failure": _encoded(result.failure),
     }
 
@@ -132,7 +132,7 @@ class _Failures:
         self.left -= 1
         fields = ("domain", "message", "feedback", "step", "attempt", "phase", "exception_type", "running")
         return {
-            **{name: shortened_value(getattr(failure, name)) for name in fields},
+            **{name: USUAL.show(getattr(failure, name)) for name in fields},
             "cause": self.encode(failure.cause) if failure.cause is not None and self.left > 0 else None,
             "others": [self.encode(other) for other in failure.others if self.left > 0],
         }

@@ -13,8 +13,8 @@ from typing import Any, Final, TypeAlias, cast
 import attrs
 from attrs.validators import instance_of, optional
 
+from flujo_actors.capture import USUAL
 from flujo_actors.control.encoding import CONVERTER, ActorEntry, event_from_json, event_to_json
-from flujo_actors.control.shortening import shortened_value
 from flujo_actors.errors import ControlRefusedError
 from flujo_actors.events import RunEvent
 from flujo_actors.spans import SpanStatus
@@ -120,7 +120,7 @@ class RunStatus:
         """What a record says, and what it does not."""
         return cls(
             run_id=record.run_id,
-            pipeline=shortened_value(record.pipeline),
+            pipeline=USUAL.show(record.pipeline),
             status=record.status,
             cancelling=cancelling,
             started_at=record.started_at,
@@ -128,7 +128,7 @@ class RunStatus:
             actors=actors,
             total_cost_usd=record.total_cost_usd,
             total_tokens=record.total_tokens,
-            error=shortened_value(record.error),
+            error=USUAL.show(record.error),
         )
 
 

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from flujo_actors import PipelineResult, open_system
-from flujo_actors.demos.documents import (
-    DEFAULT_INPUT,
-    NAME,
-    SUMMARY,
-    DocumentReport,
-    ReportContext,
-    new_context,
-    pipeline,
-    render,
-    to_json,
-)
-from flujo_actors.demos.documents.readability import Readability
+from flujo_actors.demos.documents import DOCUMENTS, ReportContext
+from flujo_actors.demos.documents.rendering import to_json
 from flujo_actors.demos.documents.report import Totals
+from flujo_actors.demos.texts.readability import Readability
+from tests.demos.conftest import printed, run_demo
 
 GUIDE = """\
 # Guide
@@ -61,17 +50,6 @@ mine/notes.txt:1: FIXME
 Left out: .git (hidden)"""
 
 
-async def report_on(path: Path) -> PipelineResult[DocumentReport, ReportContext]:
-    async with open_system() as system:
-        return await system.run(pipeline, str(path), context=new_context())
-
-
-def printed(report: DocumentReport, width: int = 80, *, terminal: bool = False) -> str:
-    file = io.StringIO()
-    render(report, Console(file=file, width=width, force_terminal=terminal, color_system=None, legacy_windows=False))
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
-
-
 def times_of_change(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
@@ -87,15 +65,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_demo_says_what_it_is() -> None:
-    assert (NAME, pipeline.name, DEFAULT_INPUT) == ("documents", "documents", ".")
-    assert SUMMARY
-    assert "\n" not in SUMMARY
-    assert pipeline.check() == ()
-
-
 async def test_a_folder_is_reported_on_file_by_file(folder: Path) -> None:
-    result = await report_on(folder)
+    result = await run_demo(DOCUMENTS, folder)
     assert result.success
     report = result.unwrap()
     guide, start, notes = report.files
@@ -113,7 +84,7 @@ async def test_a_folder_is_reported_on_file_by_file(folder: Path) -> None:
 
 
 async def test_a_file_that_is_not_utf_8_is_noted_and_the_others_are_reported_on(folder: Path) -> None:
-    report = (await report_on(folder)).unwrap()
+    report = (await run_demo(DOCUMENTS, folder)).unwrap()
     assert [(note.name, note.text) for note in report.unread] == [
         ("old.txt", "is not UTF-8 text: byte 0xf6 at byte offset 2 (line 1)")
     ]
@@ -121,7 +92,7 @@ async def test_a_file_that_is_not_utf_8_is_noted_and_the_others_are_reported_on(
 
 
 async def test_the_context_has_the_totals_of_the_report(folder: Path) -> None:
-    result = await report_on(folder)
+    result = await run_demo(DOCUMENTS, folder)
     assert result.context == ReportContext(files=3, words=24, problems=6)
     assert result.unwrap().totals == Totals(
         files=3,
@@ -136,12 +107,12 @@ async def test_the_context_has_the_totals_of_the_report(folder: Path) -> None:
 
 async def test_the_folder_is_as_it_was_before(folder: Path) -> None:
     before = times_of_change(folder)
-    await report_on(folder)
+    await run_demo(DOCUMENTS, folder)
     assert times_of_change(folder) == before
 
 
 async def test_links_of_a_single_file_reach_its_neighbours(folder: Path) -> None:
-    report = (await report_on(folder / "docs" / "guide.md")).unwrap()
+    report = (await run_demo(DOCUMENTS, folder / "docs" / "guide.md")).unwrap()
     (guide,) = report.files
     assert [link.problem for link in guide.dead_links] == ["no file 'none.md'", "no heading '#stop' in 'start.md'"]
 
@@ -154,7 +125,7 @@ async def test_links_of_a_single_file_reach_its_neighbours(folder: Path) -> None
     ],
 )
 async def test_a_single_file_that_cannot_be_read_fails_the_run_at_once(folder: Path, name: str, problem: str) -> None:
-    result = await report_on(folder / name)
+    result = await run_demo(DOCUMENTS, folder / name)
     assert not result.success
     assert result.failure is not None
     assert result.failure.message == f"{str(folder / name)!r} {problem}"
@@ -165,23 +136,23 @@ async def test_a_report_is_printed_with_whole_rows_when_nobody_folds_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder.parent)
-    text = printed((await report_on(Path(folder.name))).unwrap(), width=20)
+    text = printed(DOCUMENTS, await run_demo(DOCUMENTS, Path(folder.name)), width=20)
     assert text.replace(folder.name, "mine") == PRINTED
 
 
 async def test_on_a_terminal_long_file_names_are_folded_to_fit(folder: Path) -> None:
     long_name = "a" * 60 + ".txt"
     (folder / long_name).write_text("x")
-    text = printed((await report_on(folder)).unwrap(), terminal=True)
+    text = printed(DOCUMENTS, await run_demo(DOCUMENTS, folder), terminal=True)
     assert long_name not in text
     assert max(map(len, text.partition("Words: of")[0].splitlines()[1:])) <= 80
 
 
 async def test_a_folder_without_documents_is_said_to_have_none(tmp_path: Path) -> None:
     (tmp_path / ".hidden").mkdir()
-    report = (await report_on(tmp_path)).unwrap()
-    assert report.totals == Totals()
-    assert printed(report) == (
+    result = await run_demo(DOCUMENTS, tmp_path)
+    assert result.unwrap().totals == Totals()
+    assert printed(DOCUMENTS, result) == (
         f"No documents in {tmp_path}: there is no file that ends in one of .md, .markdown, .rst, .txt\n\n"
         "Left out: .hidden (hidden)"
     )
@@ -189,11 +160,13 @@ async def test_a_folder_without_documents_is_said_to_have_none(tmp_path: Path) -
 
 async def test_escape_sequences_and_markup_in_files_are_printed_as_text(tmp_path: Path) -> None:
     (tmp_path / "[red]a.md").write_text("TODO: \x1b[31m[bold]red\u202e\n")
-    assert "[red]a.md:1: TODO \\x1b[31m[bold]red\\u202e" in printed((await report_on(tmp_path)).unwrap(), terminal=True)
+    assert "[red]a.md:1: TODO \\x1b[31m[bold]red\\u202e" in printed(
+        DOCUMENTS, await run_demo(DOCUMENTS, tmp_path), terminal=True
+    )
 
 
 async def test_json_has_the_whole_report_with_its_scores(folder: Path) -> None:
-    data = to_json((await report_on(folder)).unwrap())
+    data = to_json((await run_demo(DOCUMENTS, folder)).unwrap())
     assert json.loads(json.dumps(data)) == data
     assert data["totals"] | {"readability": None} == {
         "files": 3, "words": 24, "headings": 4, "dead_links": 2, "todos": 2, "problems": 6, "readability": None,

@@ -9,8 +9,13 @@ from typing import Any
 import pytest
 import trio
 
-from flujo_actors.demos.documents.finding import Note, displayable, select_documents
-from flujo_actors.demos.documents.reading import DocumentError
+from flujo_actors.demos.files.finding import Note, Selection, displayable, find_file, find_files
+from flujo_actors.demos.files.reading import File, ReadingError
+from flujo_actors.demos.texts.markup import is_document
+
+
+async def select_documents(asked: str) -> Selection:
+    return await find_files(asked, is_document)
 
 
 def write(folder: Path, *names: str) -> None:
@@ -84,7 +89,7 @@ async def test_a_folder_that_cannot_be_opened_is_noted_and_the_others_are_search
     found = await select_documents(str(tmp_path))
     assert found.names == ("open/b.md",)
     assert found.unread == (Note("closed", "cannot be opened: Permission denied"),)
-    with pytest.raises(DocumentError, match=re.escape("closed' cannot be opened: Permission denied")):
+    with pytest.raises(ReadingError, match=re.escape("closed' cannot be opened: Permission denied")):
         await select_documents(str(tmp_path / "closed"))
 
 
@@ -111,14 +116,24 @@ async def test_what_is_not_there_is_an_error(
 ) -> None:
     write(tmp_path, "x.md")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DocumentError, match=re.escape(f"{asked!r} {problem}")):
+    with pytest.raises(ReadingError, match=re.escape(f"{asked!r} {problem}")):
         await select_documents(asked)
 
 
 async def test_what_is_neither_file_nor_folder_is_an_error(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(DocumentError, match="is neither a file nor a folder"):
+    with pytest.raises(ReadingError, match="is neither a file nor a folder"):
         await select_documents(str(tmp_path / "pipe"))
+
+
+async def test_one_file_is_found_and_what_is_none_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path, "sub/a.md")
+    os.mkfifo(tmp_path / "pipe")
+    assert await find_file(str(tmp_path / "sub" / "a.md")) == File(str(tmp_path / "sub"), "a.md")
+    with pytest.raises(ReadingError, match="sub' is a folder, not a file"):
+        await find_file(str(tmp_path / "sub"))
+    with pytest.raises(ReadingError, match="pipe' is not a regular file"):
+        await find_file(str(tmp_path / "pipe"))
 
 
 async def test_a_search_can_be_cancelled(tmp_path: Path) -> None:

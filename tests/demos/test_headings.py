@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flujo_actors.demos.documents.headings import HeadingStatistics, heading_statistics
-from flujo_actors.demos.documents.markup import Heading
+from flujo_actors.demos.texts.markup import Heading
 
 
 def headings_of(*levels: int) -> list[Heading]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flujo_actors.demos.documents.links import DeadLink, dead_links
-from flujo_actors.demos.documents.markup import Link
+from flujo_actors.demos.texts.markup import Link
 
 
 @attrs.frozen

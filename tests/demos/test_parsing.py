@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flujo_actors.demos.documents.markdown import anchors_of
-from flujo_actors.demos.documents.markup import Block, Heading, Link, Markup, ParsedText, markup_of
-from flujo_actors.demos.documents.parsing import parse
+from flujo_actors.demos.texts.markdown import anchors_of
+from flujo_actors.demos.texts.markup import Block, Heading, Link, Markup, ParsedText, markup_of
+from flujo_actors.demos.texts.parsing import parse
 
 MARKUP = st.sampled_from(Markup)
 SIGNS = st.text(st.sampled_from("ab \n\t#*_`[]()<>!-=+~|:.\\&\"'^{}/0é"), max_size=80)

@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flujo_actors.demos.documents.readability import (
+from flujo_actors.demos.texts.readability import (
     Readability,
-    count_sentences,
     count_syllables,
     readability,
     together,
@@ -47,26 +46,6 @@ def test_text_without_words_has_no_readability(blocks: list[str]) -> None:
 )  # fmt: skip
 def test_syllables_of_a_word(word: str, syllables: int) -> None:
     assert count_syllables(word) == syllables
-
-
-@pytest.mark.parametrize(
-    ("block", "sentences"),
-    [
-        ("", 0),
-        ("...", 0),
-        ("No mark at the end", 1),
-        ("One. Two? Three!", 3),
-        ("He asked (twice!). “Really?” Yes…", 3),
-        ("Version 3.11 is e.g. fine.", 1),
-        ("Ask Dr. Who, i.e. The Doctor.", 1),
-        ("Wait... what", 1),
-        ("Really?! No.", 2),
-        ("One.\nTwo.", 2),
-        ("Yes. . . .", 1),
-    ],
-)
-def test_sentences_of_a_block(block: str, sentences: int) -> None:
-    assert count_sentences(block) == sentences
 
 
 def test_a_text_below_a_hundred_words_is_scored_roughly() -> None:

@@ -6,20 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flujo_actors.demos.documents import reading
-from flujo_actors.demos.documents.markup import Markup
-from flujo_actors.demos.documents.reading import Document, DocumentError, decode, read_document
+from flujo_actors.demos.files import reading
+from flujo_actors.demos.files.reading import File, ReadingError, decode, read_text
+from flujo_actors.demos.texts.documents import Document, read_document
+from flujo_actors.demos.texts.markup import Markup
 
 
 def test_a_document_is_read_with_its_markup(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "a.md").write_bytes("# Größe\r\nx\ry\n".encode())
-    assert read_document(str(tmp_path), "sub/a.md") == Document("sub/a.md", Markup.MARKDOWN, "# Größe\nx\ny\n")
+    assert read_document(File(str(tmp_path), "sub/a.md")) == Document("sub/a.md", Markup.MARKDOWN, "# Größe\nx\ny\n")
 
 
 def test_a_suffix_that_is_not_known_stands_for_plain_text(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("x")
-    assert read_document(str(tmp_path), "notes").markup is Markup.PLAIN
+    assert read_document(File(str(tmp_path), "notes")).markup is Markup.PLAIN
 
 
 def test_a_byte_order_mark_is_no_text() -> None:
@@ -37,7 +38,7 @@ def test_a_byte_order_mark_is_no_text() -> None:
     ],
 )
 def test_what_is_not_utf_8_text_is_refused_with_the_first_wrong_byte(data: bytes, problem: str) -> None:
-    with pytest.raises(DocumentError) as caught:
+    with pytest.raises(ReadingError) as caught:
         decode(data, "a.md")
     assert caught.value.problem == problem
     assert str(caught.value) == f"'a.md' {problem}"
@@ -47,15 +48,15 @@ def test_a_huge_file_is_refused_without_being_read_whole(tmp_path: Path, monkeyp
     monkeypatch.setattr(reading, "LARGEST_FILE", 1_000)
     (tmp_path / "fits.txt").write_bytes(b"x" * 1_000)
     (tmp_path / "huge.txt").write_bytes(b"x" * 1_001)
-    assert len(read_document(str(tmp_path), "fits.txt").text) == 1_000
-    with pytest.raises(DocumentError, match=r"'huge.txt' is larger than 1,000 bytes, the most that is read"):
-        read_document(str(tmp_path), "huge.txt")
+    assert len(read_text(File(str(tmp_path), "fits.txt"))) == 1_000
+    with pytest.raises(ReadingError, match=r"'huge.txt' is larger than 1,000 bytes, the most that is read"):
+        read_text(File(str(tmp_path), "huge.txt"))
 
 
 @pytest.mark.parametrize("name", ["none.md", ".", "a\0b.md", "x" * 5_000])
 def test_what_cannot_be_opened_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DocumentError, match="cannot be read: "):
-        read_document(str(tmp_path), name)
+    with pytest.raises(ReadingError, match="cannot be read: "):
+        read_text(File(str(tmp_path), name))
 
 
 @given(st.binary())
@@ -63,7 +64,7 @@ def test_any_bytes_are_text_or_refused(data: bytes) -> None:
     problem, text = None, ""
     try:
         text = decode(data, "a.md")
-    except DocumentError as error:
+    except ReadingError as error:
         problem = error.problem
     assert problem is None or "byte offset" in problem
     assert not set("\r\0").intersection(text)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flujo_actors.demos.documents.words import WordStatistics, bare_word, split_words, word_statistics
+from flujo_actors.demos.texts.words import WordStatistics, bare_word, split_words, word_statistics
 
 
 @pytest.mark.parametrize(

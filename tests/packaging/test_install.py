@@ -211,8 +211,11 @@ def write_user_files(folder: Path) -> Path:
 def package_files(checkout: Path) -> set[str]:
     """What the library consists of, by the names that it is installed under."""
     paths = [path.relative_to(checkout) for path in (checkout / "flujo_actors").rglob("*.py")]
+    paths += [path.relative_to(checkout) for path in (checkout / "flujo_actors/exports/page").iterdir()]
     for name in LINKED_PACKAGES:
         paths += [Path("flujo_actors", path.relative_to(checkout)) for path in (checkout / name).rglob("*.py")]
+    samples = checkout / "flujo_actors" / "demos" / "samples"
+    paths += [path.relative_to(checkout) for path in samples.iterdir() if path.is_file()]
     return {path.as_posix() for path in paths} | {"flujo_actors/py.typed"}
 
 
@@ -226,8 +229,9 @@ def read_sdist(sdist: Path) -> list[tarfile.TarInfo]:
         return archive.getmembers()
 
 
-def test_the_wheel_holds_the_modules_of_the_three_packages_each_once_and_nothing_else(built: Built) -> None:
+def test_the_wheel_holds_the_files_of_the_three_packages_each_once_and_nothing_else(built: Built) -> None:
     expected = package_files(built.checkout)
+    assert "flujo_actors/exports/page/page.html" in expected
     assert {f"flujo_actors/{name}/__init__.py" for name in LINKED_PACKAGES} < expected
     metadata = f"flujo_actors-{__version__}.dist-info"
     described_by = {f"{metadata}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt")}
@@ -265,8 +269,20 @@ def test_the_flujo_command_is_also_the_module(installed: Installed) -> None:
     assert __version__ in installed.run("python", "-m", "flujo_actors", "--version")
 
 
+def test_the_flujo_command_exports_a_trace_as_a_page_made_of_the_installed_parts(installed: Installed) -> None:
+    installed.run("python", "program.py")
+    page = installed.run("flujo", "lens", "export", "latest", "--db", "runs.db", "--format", "html")
+    assert page.startswith("<!doctype html>")
+    assert "describe" in page
+
+
 def test_the_flujo_command_lists_the_demos(installed: Installed) -> None:
     assert "documents" in installed.run("flujo", "demo", "list")
+
+
+@pytest.mark.parametrize("name", ["summary", "fallback"])
+def test_a_demo_finds_the_samples_that_it_works_on(installed: Installed, name: str) -> None:
+    assert str(installed.packages_in) in installed.run("flujo", "demo", name)
 
 
 @pytest.mark.parametrize("target", ["wheel:standard", "wheel:editable", "sdist"])

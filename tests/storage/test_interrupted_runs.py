@@ -123,6 +123,16 @@ def test_a_run_that_had_ended_is_not_interrupted_by_the_death_of_its_process(
     assert backend.get_run("ended") == RunRecord("ended", SpanStatus.COMPLETED, "orders", 100.0, 110.0)
 
 
+def test_an_interrupted_run_is_pruned_by_the_end_of_its_last_span(
+    process: subprocess.Popen[bytes], backend: SQLiteBackend
+) -> None:
+    assert backend.prune(older_than=0.0, now=1000.0) == ["ended"]
+    process.kill()
+    process.wait()
+    assert backend.prune(older_than=10.0, now=114.0) == []
+    assert backend.prune(older_than=10.0, now=114.1) == ["killed"]
+
+
 class TestOwner:
     def test_this_process_lives(self) -> None:
         assert not has_died(current_owner())

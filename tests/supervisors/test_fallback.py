@@ -14,11 +14,13 @@ from trio.testing import MockClock
 
 from flujo_actors import (
     AnyStep,
+    Failure,
     FailureDomain,
     LoopStep,
     Pipeline,
     PipelineResult,
     RetryPolicy,
+    Run,
     SpanStatus,
     Step,
     StepResult,
@@ -272,19 +274,19 @@ class TestCancellation:
         assert [span.attributes["path"] for span in result.spans] == ["a", ""]
 
     async def test_a_pipeline_that_is_cancelled_as_it_fails_gets_no_fallback(self) -> None:
-        async with open_system() as system:
-            handle = await system.start(
-                Pipeline("p", [worker("a", fails=True)], fallback=worker("b")), 1, context=Notes()
-            )
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.cancel_at_the_end_of, handle)
-                result: PipelineResult[Any, Any] = await handle.wait()
-        assert [span.attributes["path"] for span in result.spans] == ["a", ""]
+        handles: list[Run[Any, Any]] = []
 
-    async def cancel_at_the_end_of(self, handle: Any) -> None:
-        async for event in handle.events():
-            if isinstance(event, StepEnded):
-                handle.cancel(reason="enough")
+        def cancel_instead(failure: Failure) -> bool:
+            handles[0].cancel(reason="enough")
+            return False
+
+        pipeline = Pipeline[Any, Any, Any](
+            "p", [worker("a", fails=True)], retry=RetryPolicy(retry_if=cancel_instead), fallback=worker("b")
+        )
+        async with open_system() as system:
+            handles.append(await system.start(pipeline, 1, context=Notes()))
+            result = await handles[0].wait()
+        assert [span.attributes["path"] for span in result.spans] == ["a", ""]
 
     async def test_a_fallback_that_is_cancelled_ends_its_step(self, autojump_clock: MockClock) -> None:
         step = worker("a", fails=True, seconds=1).with_fallback(worker("b", seconds=9))

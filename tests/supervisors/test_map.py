@@ -211,3 +211,17 @@ def test_an_item_that_failed_in_the_middle_leaves_nothing_to_the_items_after_it(
     body = Step[Any, Any, Any]("write", write) >> Step[Any, Any, Any]("explode", explode_on_two)
     step = MapStep[Any, Any, Any]("all", body, over="items", on_item_failure="ignore")
     assert run_pipeline(step, None, context=Basket([1, 2, 3])).context.seen == [1, 3]
+
+
+def test_results_of_items_that_ran_side_by_side_stand_in_the_order_of_the_items() -> None:
+    ended = {item: trio.Event() for item in (1, 2, 3)}
+
+    async def later_first(item: int) -> int:
+        if item < 3:
+            await ended[item + 1].wait()
+        ended[item].set()
+        return item
+
+    step = MapStep[Any, Any, Any]("all", Step("later", later_first), over="items", max_concurrency=3)
+    (result,) = run_pipeline(step, None, context=Basket([1, 2, 3])).step_history
+    assert [each.output for each in result.step_history] == [1, 2, 3]

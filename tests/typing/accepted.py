@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import assert_type
+from typing import Any, assert_type
 
 import attrs
 
 from flujo_actors import (
+    ActorRef,
     AnyStep,
+    Behaviour,
+    Message,
     Pipeline,
     PipelineResult,
+    Reply,
+    Restart,
     RetryPolicy,
     Run,
     Step,
+    SupervisorRef,
     System,
     UsageMeter,
     run_pipeline,
@@ -159,3 +165,62 @@ async def runs(system: System) -> None:
 def composes(make: Callable[[int], Step[int, int, object]]) -> Pipeline[int, int, object]:
     """Steps can be made by functions."""
     return make(1) >> make(2)
+
+
+@attrs.frozen
+class Add(Message[int]):
+    number: int
+
+
+@attrs.frozen
+class Describe(Message[str]):
+    pass
+
+
+class Counter(Behaviour[Add | Describe]):
+    """An actor that takes two kinds of messages."""
+
+    def __init__(self, start: int = 0) -> None:
+        self.number = start
+        self.owed: list[Reply[str]] = []
+
+    async def receive(self, message: Add | Describe) -> int:
+        match message:
+            case Add(number):
+                self.number += number
+            case Describe():
+                assert_type(self.reply_later(message), Reply[str])
+        assert_type(self.ref, ActorRef[Add | Describe])
+        return self.number
+
+
+class Echo(Behaviour[str]):
+    """An actor whose messages are no `Message`s."""
+
+    async def receive(self, message: str) -> str:
+        assert_type(self.reply_later(message), Reply[Any])
+        return message
+
+
+async def actors(system: System) -> None:
+    """A reference knows what its actor takes, and what each message is answered with."""
+    counter = await system.spawn(Counter, 5, restart=Restart.TRANSIENT)
+    assert_type(counter, ActorRef[Add | Describe])
+    assert_type(await system.spawn(Counter), ActorRef[Add | Describe])
+    assert_type(await counter.ask(Add(1)), int)
+    assert_type(await counter.ask(Describe(), timeout=2.0), str)
+    await counter.tell(Add(1))
+    counter.tell_nowait(Describe())
+    supervisor = await system.spawn_supervisor("below")
+    assert_type(supervisor, SupervisorRef)
+    echo = await supervisor.spawn(Echo)
+    assert_type(await echo.ask("hello"), object)
+
+
+async def takes_some(ref: ActorRef[Add]) -> int:
+    """A reference that takes more fits where less is asked for."""
+    return await ref.ask(Add(1))
+
+
+async def narrowed(system: System) -> int:
+    return await takes_some(await system.spawn(Counter))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from flujo_actors import Pipeline, RetryPolicy, Step, System, run_pipeline, step
+from flujo_actors import ActorRef, Behaviour, Message, Pipeline, RetryPolicy, Step, System, run_pipeline, step
 
 
 @attrs.define
@@ -82,3 +82,47 @@ async def runs(system: System) -> None:
     result = await system.run(parsing, "1")
     result.output.bit_length()  # type: ignore[union-attr]
     print(text)
+
+
+@attrs.frozen
+class Add(Message[int]):
+    number: int
+
+
+@attrs.frozen
+class Reset(Message[str]):
+    pass
+
+
+class Counter(Behaviour[Add]):
+    """An actor that takes one kind of messages."""
+
+    def __init__(self, start: int) -> None:
+        self.number = start
+
+    async def receive(self, message: Add) -> int:
+        self.reply_later(message).send("text")  # type: ignore[arg-type]
+        return self.number + message.number
+
+
+class Deaf(Behaviour[Add]):
+    """Takes other messages than it says."""
+
+    async def receive(self, message: Reset) -> None:  # type: ignore[override]
+        print(message)
+
+
+async def actors(system: System) -> None:
+    """Messages that the actor does not take, an answer of another type, what is no actor, wrong arguments for one."""
+    counter = await system.spawn(Counter, 5)
+    await counter.tell(Reset())  # type: ignore[arg-type]
+    counter.tell_nowait(5)  # type: ignore[arg-type]
+    await counter.ask(Reset())  # type: ignore[arg-type]
+    text: str = await counter.ask(Add(1))  # type: ignore[assignment]
+    wider: ActorRef[Add | Reset] = counter  # type: ignore[assignment]
+    await system.spawn(Counter, "5")  # type: ignore[arg-type]
+    await system.spawn(Counter)  # type: ignore[arg-type]
+    await system.spawn(Counter(5))  # type: ignore[arg-type]
+    await system.spawn(parse)  # type: ignore[arg-type]
+    await system.spawn(Counter, 5, restart="often")  # type: ignore[arg-type]
+    print(text, wider)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import attrs
 
-from flujo_actors.demos.documents.markup import Heading
+from flujo_actors.demos.texts.markup import Heading
 
 
 @attrs.frozen

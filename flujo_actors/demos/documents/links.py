@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import attrs
 
-from flujo_actors.demos.documents.markup import Link
+from flujo_actors.demos.texts.markup import Link
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 

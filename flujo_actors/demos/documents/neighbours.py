@@ -6,9 +6,10 @@ from pathlib import Path
 
 import attrs
 
-from flujo_actors.demos.documents.markup import Markup, markup_of
-from flujo_actors.demos.documents.parsing import parse
-from flujo_actors.demos.documents.reading import DocumentError, read_document
+from flujo_actors.demos.files.reading import File, ReadingError
+from flujo_actors.demos.texts.documents import read_document
+from flujo_actors.demos.texts.markup import Markup, markup_of
+from flujo_actors.demos.texts.parsing import parse
 
 
 @attrs.define
@@ -40,7 +41,7 @@ class Neighbours:
         if markup_of(path) is not Markup.MARKDOWN or not Path(self.folder, path).is_file():
             return None
         try:
-            document = read_document(self.folder, path)
-        except DocumentError:
+            document = read_document(File(self.folder, path))
+        except ReadingError:
             return None
         return parse(document.text, document.markup).anchors

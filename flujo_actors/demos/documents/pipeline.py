@@ -7,29 +7,24 @@ Reading and parsing happen in threads, one document at a time, so that a run can
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeVar, TypeVarTuple
+from typing import Final
 
 import attrs
-import trio
 
-from flujo_actors import RetryPolicy, step
-from flujo_actors.demos.documents.finding import Note, Selection, displayable, select_documents
+from flujo_actors import step
 from flujo_actors.demos.documents.headings import heading_statistics
 from flujo_actors.demos.documents.links import dead_links
-from flujo_actors.demos.documents.markup import Markup, ParsedText
 from flujo_actors.demos.documents.neighbours import Neighbours
-from flujo_actors.demos.documents.parsing import parse
-from flujo_actors.demos.documents.readability import readability
-from flujo_actors.demos.documents.reading import Document, DocumentError, read_document
 from flujo_actors.demos.documents.report import DocumentReport, FileReport, totals_of
 from flujo_actors.demos.documents.todos import find_todos
-from flujo_actors.demos.documents.words import word_statistics
-
-ArgumentsT = TypeVarTuple("ArgumentsT")
-ResultT = TypeVar("ResultT")
-
-ONCE: Final = RetryPolicy(max_attempts=1)
-"""A file that is missing or broken is just that a moment later."""
+from flujo_actors.demos.files.finding import Note, Selection, displayable, find_files
+from flujo_actors.demos.files.reading import ReadingError
+from flujo_actors.demos.files.steps import ONCE, in_thread
+from flujo_actors.demos.texts.documents import Document, read_document
+from flujo_actors.demos.texts.markup import Markup, ParsedText, is_document
+from flujo_actors.demos.texts.parsing import parse
+from flujo_actors.demos.texts.readability import readability
+from flujo_actors.demos.texts.words import word_statistics
 
 
 @attrs.define
@@ -72,7 +67,7 @@ class Survey:
 @step(retry=ONCE)
 async def find_documents(asked: str, *, context: ReportContext) -> Selection:
     """Find the documents in a folder, or the one that was asked for."""
-    selection = await select_documents(asked)
+    selection = await find_files(asked, is_document)
     context.problems += len(selection.unread)
     return selection
 
@@ -82,13 +77,13 @@ async def read_documents(selection: Selection, *, context: ReportContext) -> Lib
     """Read them. One that cannot be read becomes a note, unless it was asked for by name."""
     documents: list[Document] = []
     unread: list[Note] = []
-    for name in selection.names:
+    for file in selection.files:
         try:
-            documents.append(await _in_thread(read_document, selection.folder, name))
-        except DocumentError as error:
+            documents.append(await in_thread(read_document, file))
+        except ReadingError as error:
             if selection.is_one_file:
-                raise DocumentError(selection.asked, error.problem) from error
-            unread.append(Note(name, error.problem))
+                raise ReadingError(selection.asked, error.problem) from error
+            unread.append(Note(file.name, error.problem))
     context.files += len(documents)
     context.problems += len(unread)
     return Library(attrs.evolve(selection, unread=(*selection.unread, *unread)), tuple(documents))
@@ -97,7 +92,7 @@ async def read_documents(selection: Selection, *, context: ReportContext) -> Lib
 @step
 async def parse_documents(library: Library) -> Survey:
     """Take the text, headings and links out of the markup."""
-    pages = [await _in_thread(_open_page, document) for document in library.documents]
+    pages = [await in_thread(_open_page, document) for document in library.documents]
     return Survey(library.selection, tuple(pages))
 
 
@@ -170,13 +165,8 @@ pipeline: Final = (
 """From the path of a file or folder to a `DocumentReport`."""
 
 
-async def _in_thread(function: Callable[[*ArgumentsT], ResultT], *arguments: *ArgumentsT) -> ResultT:
-    """Call a function that changes nothing. Cancelled, it is left to end by itself, its result unused."""
-    return await trio.to_thread.run_sync(function, *arguments, abandon_on_cancel=True)
-
-
 async def _examine(survey: Survey, examine: Callable[[Page], FileReport]) -> Survey:
-    pages = [attrs.evolve(page, report=await _in_thread(examine, page)) for page in survey.pages]
+    pages = [attrs.evolve(page, report=await in_thread(examine, page)) for page in survey.pages]
     return attrs.evolve(survey, pages=tuple(pages))
 
 

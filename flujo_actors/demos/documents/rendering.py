@@ -8,33 +8,21 @@ from typing import Any, Final
 
 from cattrs.preconf.json import make_converter
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from flujo_actors.demos.documents.markup import MARKUP_BY_SUFFIX
-from flujo_actors.demos.documents.readability import ROUGH_BELOW_WORDS, Readability
 from flujo_actors.demos.documents.report import DocumentReport, FileReport, Totals
+from flujo_actors.demos.printing import count, left_out, new_table, path_of, print_parts, printable, remark
+from flujo_actors.demos.texts.markup import MARKUP_BY_SUFFIX
+from flujo_actors.demos.texts.readability import ROUGH_BELOW_WORDS, Readability
 
-MOST_NOTES: Final = 10
-"""How many files and folders that were left out are named; JSON has them all."""
-
-_WIDEST: Final = 100_000
-_COLUMNS: Final = ("Words", "Headings", "Ease", "Grade", "Dead links", "TODOs")
+_COLUMNS: Final = ("Document", "Words", "Headings", "Ease", "Grade", "Dead links", "TODOs")
 _CONVERTER: Final = make_converter()
 
 
 def render(output: DocumentReport, console: Console) -> None:
-    """Print a report: a table of the documents, then the problems, one to a line as `file:line: problem`.
-
-    Args:
-        output: the report.
-        console: where to print. Only for a terminal are there colours, and long file names folded to fit.
-    """
-    for part in report_parts(output):
-        if isinstance(part, Table) and not console.is_terminal:
-            part.width = _natural_width(part, console)
-        console.print(part, soft_wrap=isinstance(part, Text), crop=False, highlight=False)
+    """Print a report: a table of the documents, then the problems, one to a line as `file:line: problem`."""
+    print_parts(report_parts(output), console)
 
 
 def to_json(output: DocumentReport) -> dict[str, Any]:
@@ -53,31 +41,24 @@ def report_parts(report: DocumentReport) -> Iterator[Table | Text]:
         yield _table(report)
         yield from _legend(report)
     yield from _problems(report)
-    yield from _left_out(report)
+    yield from left_out(report.left_out)
 
 
 def _headline(report: DocumentReport) -> str:
-    totals, asked = report.totals, _printable(str(PurePath(report.asked)))
+    totals, asked = report.totals, printable(str(PurePath(report.asked)))
     if not report.files and not report.unread:
         looked_for = ", ".join(MARKUP_BY_SUFFIX)
         return f"No documents in {asked}: there is no file that ends in one of {looked_for}"
-    counts = [_count(totals.files, "document"), _count(totals.words, "word"), _count(totals.problems, "problem")]
+    counts = [count(totals.files, "document"), count(totals.words, "word"), count(totals.problems, "problem")]
     return f"{asked}: {', '.join(counts)}"
 
 
 def _table(report: DocumentReport) -> Table:
-    table = Table(box=None, pad_edge=False, show_footer=len(report.files) > 1, header_style="bold", footer_style="bold")
-    table.add_column("Document", "All", overflow="fold")
-    for heading, footer in zip(_COLUMNS, _cells_of_totals(report.totals), strict=True):
-        table.add_column(heading, footer, justify="right", no_wrap=True)
+    footers = ("All", *_cells_of_totals(report.totals)) if len(report.files) > 1 else ()
+    table = new_table(_COLUMNS, footers)
     for file in report.files:
-        table.add_row(Text(_printable(file.name)), *_cells_of_file(file))
+        table.add_row(Text(printable(file.name)), *_cells_of_file(file))
     return table
-
-
-def _natural_width(table: Table, console: Console) -> int:
-    """How wide the table is when nothing has to be folded: whoever reads a file or a pipe wants whole rows."""
-    return Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
 
 
 def _cells_of_file(file: FileReport) -> list[str]:
@@ -90,7 +71,7 @@ def _cells_of_totals(totals: Totals) -> list[str]:
 
 
 def _cells(counts: tuple[int, int, int, int], readability: Readability | None) -> list[str]:
-    words, headings, dead_links, todos = (f"{count:,}" for count in counts)
+    words, headings, dead_links, todos = (f"{number:,}" for number in counts)
     return [words, headings, *_scores(readability), dead_links, todos]
 
 
@@ -120,14 +101,14 @@ def _problems(report: DocumentReport) -> Iterator[Text]:
 
 def _unread_lines(report: DocumentReport) -> Iterator[Text]:
     for note in report.unread:
-        yield _line(_where(report, note.name), f" {note.text}", "red")
+        yield remark(path_of(report.asked, note.name, is_one_file=report.is_one_file), note.text, "red")
 
 
 def _lines_of_files(report: DocumentReport) -> Iterator[Text]:
     for file in report.files:
-        where = _where(report, file.name)
+        where = path_of(report.asked, file.name, is_one_file=report.is_one_file)
         for line, text, style in sorted(_problems_of_file(file)):
-            yield _line(f"{where}:{line}:", f" {text}", style)
+            yield remark(f"{where}:{line}:", text, style)
 
 
 def _problems_of_file(file: FileReport) -> Iterator[tuple[int, str, str]]:
@@ -137,31 +118,6 @@ def _problems_of_file(file: FileReport) -> Iterator[tuple[int, str, str]]:
         yield todo.line, f"{todo.marker} {todo.text}".rstrip(), "yellow"
     for heading in file.headings.skipping:
         yield heading.line, f"heading skips to level {heading.level}: {heading.text}", "yellow"
-
-
-def _left_out(report: DocumentReport) -> Iterator[Text]:
-    if report.left_out:
-        named = [f"{_printable(note.name)} ({note.text})" for note in report.left_out[:MOST_NOTES]]
-        more = len(report.left_out) - len(named)
-        yield Text(f"\nLeft out: {', '.join(named)}{f' and {more:,} more' if more else ''}", style="dim")
-
-
-def _line(where: str, text: str, style: str) -> Text:
-    return Text.assemble((_printable(where), "bold"), (_printable(text), style))
-
-
-def _where(report: DocumentReport, name: str) -> str:
-    """The path as the user would type it from where they asked."""
-    return str(PurePath(report.asked)) if report.is_one_file else str(PurePath(report.asked, name))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _printable(text: str) -> str:
-    """Text from a file, without what a terminal would obey: escape sequences, line breaks, overrides of direction."""
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 def _readability_values(readability: Readability | None) -> dict[str, Any] | None:

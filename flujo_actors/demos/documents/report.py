@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 import attrs
 
-from flujo_actors.demos.documents.finding import Note
 from flujo_actors.demos.documents.headings import HeadingStatistics
 from flujo_actors.demos.documents.links import DeadLink
-from flujo_actors.demos.documents.readability import Readability, together
 from flujo_actors.demos.documents.todos import Todo
-from flujo_actors.demos.documents.words import WordStatistics
+from flujo_actors.demos.files.finding import Note
+from flujo_actors.demos.texts.readability import Readability, together
+from flujo_actors.demos.texts.words import WordStatistics
 
 
 @attrs.frozen
