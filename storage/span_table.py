@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from flujo_actors.storage.plain import decode_all, encode_all
+
 from flujo_actors.spans import Span, SpanStatus
 from flujo_actors.storage.database import ROWS_AT_ONCE, Database, Row
-from flujo_actors.storage.plain import decode_all, encode_all
 
 _INSERT: Final = """
     INSERT INTO spans (run, span_id, parent_span_id, name, start_time, end_time, status, attributes)

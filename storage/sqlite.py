@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from flujo_actors.errors import DuplicateRunError, UnknownRunError
-from flujo_actors.plain import decode_all, encode_all
 from flujo_actors.spans import Span, SpanStatus
 from flujo_actors.storage.backend import StateBackend
 from flujo_actors.storage.database import Database, Row
