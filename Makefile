@@ -43,6 +43,7 @@ benchmark: $(READY)
 	$(BIN)/python benchmarks/messaging.py
 	$(BIN)/python benchmarks/storage.py
 	$(BIN)/python benchmarks/cancellation.py
+	$(BIN)/python benchmarks/telemetry.py
 
 # Until interrupted: new examples for the laws of contexts.
 fuzz: $(READY)

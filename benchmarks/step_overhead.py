@@ -60,9 +60,9 @@ async def bare_tasks_with_scopes() -> None:
     assert number == STEPS
 
 
-def pipeline_run(system: System) -> Variant:
+def pipeline_run(system: System, agent: Callable[[int], Awaitable[int]] = increment) -> Variant:
     """The same as a pipeline of a hundred steps."""
-    steps = [Step(f"step{number}", increment) for number in range(STEPS)]
+    steps = [Step(f"step{number}", agent) for number in range(STEPS)]
     pipeline: Pipeline[int, int, object] = Pipeline("hundred", steps)
 
     async def run() -> None:

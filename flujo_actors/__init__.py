@@ -2,13 +2,13 @@
 
 The layers, imports run downward only:
 
-    cli, demos, testing                 talk to people | to tests
+    cli, demos, testing, telemetry      talk to people | to tests | to OpenTelemetry
     control                             lets other processes see and stop runs
     system, run                         assemble a run
     supervisors/*  storage/*  actors/*  policies over messages | spans to disk | users' own actors
     actor, mailbox, messages, clock     the kernel of the actor model
     lens/*, exports/*                   read traces: pure functions over what storage gives
-    steps/*, context/*, results, spans, events, failures, limits, usage, errors     plain data and pure functions
+    steps/*, context/*, results, spans, events, observers, failures, limits, usage, errors   plain data, pure functions
 """
 
 from flujo_actors._version import __version__

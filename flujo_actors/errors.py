@@ -327,6 +327,21 @@ class ControlFailedError(ControlError):
         return f"Process {self.pid} {self.problem}"
 
 
+@attrs.define(eq=False, slots=False)
+class MissingExtraError(FlujoError, ImportError):
+    """A module was imported whose dependencies are an extra that is not installed."""
+
+    module: str
+    """What was imported."""
+    extra: str
+    """The extra that it needs."""
+    missing: str
+    """What could not be found."""
+
+    def __str__(self) -> str:
+        return f"{self.module} needs {self.missing}, which is not installed: pip install 'flujo_actors[{self.extra}]'"
+
+
 class StorageError(FlujoError):
     """The base of the errors of storage backends."""
 

@@ -14,7 +14,7 @@ import attrs
 
 from flujo_actors.failures import Failure
 from flujo_actors.results import StepResult
-from flujo_actors.spans import SpanStatus
+from flujo_actors.spans import Span, SpanStatus
 from flujo_actors.usage import Usage
 
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -39,6 +39,8 @@ class StepStarted(StepEvent):
     """The span of the step around it, `None` for the pipeline itself."""
     kind: str
     """The class of the step."""
+    name: str
+    """What the step itself is called. Among its siblings it may be another: see the end of `path`."""
     attributes: Mapping[str, Any] = _NOTHING
     """Its `iteration`, `branch` or `item`, where it is one of several."""
 
@@ -124,6 +126,8 @@ class StepEnded(StepEvent):
 
     status: SpanStatus
     result: StepResult
+    span: Span
+    """Its span."""
 
 
 @attrs.frozen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
@@ -13,6 +14,7 @@ from flujo_actors.errors import FlujoError, ResourceError, UsageLimitExceededErr
 from flujo_actors.events import RunEvent
 from flujo_actors.failures import resource_failure, storage_failure
 from flujo_actors.nurseries import exceptions_in
+from flujo_actors.observers import BegunRun, Observer, RunObserver, observe
 from flujo_actors.resources import open_resources
 from flujo_actors.results import PipelineResult, StepResult
 from flujo_actors.snapshots import ActorSnapshot
@@ -48,6 +50,7 @@ class Run(Generic[OutputT, ContextT]):
         storage: StorageActor | None,
         on_storage_failure: StorageFailurePolicy,
         inside: LeafActor | None,
+        observers: Iterable[Observer],
     ) -> None:
         self._pipeline = pipeline
         self._data = data
@@ -58,6 +61,7 @@ class Run(Generic[OutputT, ContextT]):
         self._started_at = environment.clock.now()
         self._ended = trio.Event()
         self._watchers = Watchers(environment.watchers)
+        self._observers = observers
         self._result: PipelineResult[OutputT, ContextT] | None = None
         self._final_record: RunRecord | None = None
 
@@ -137,8 +141,9 @@ class Run(Generic[OutputT, ContextT]):
 
     async def execute(self) -> PipelineResult[OutputT, ContextT]:
         """Run to the end, in the task that calls this. Once."""
+        observing = self._observe()
         try:
-            self._result = await self._execute()
+            result = self._result = await self._execute()
         except BaseException as error:
             if self._final_record is None:  # not even its start was stored
                 self._final_record = self._record(*_abort_of(error))
@@ -146,7 +151,18 @@ class Run(Generic[OutputT, ContextT]):
         finally:
             self._ended.set()
             self._watchers.close()
-        return self._result
+            for observer in observing:
+                observer.run_ends(self._result)
+        return result
+
+    def _observe(self) -> list[RunObserver]:
+        """Tell the system's observers that the run begins, and those that watch it what happens from here on."""
+        environment = self._environment
+        begun = BegunRun(self.run_id, self._pipeline.name, environment.clock.wall(self._started_at))
+        observing = observe(self._observers, begun)
+        environment.watchers.extend(each.event for each in observing)
+        environment.attempt_watchers.extend(each.attempt_begins for each in observing)
+        return observing
 
     def _within_limits(self, result: PipelineResult[OutputT, ContextT]) -> PipelineResult[OutputT, ContextT]:
         if self._environment.breach is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -24,6 +24,7 @@ from flujo_actors.context import open_branch
 from flujo_actors.errors import InvalidPipelineError, Problem, SystemClosedError
 from flujo_actors.events import EventsMissed
 from flujo_actors.nurseries import open_inner_nursery
+from flujo_actors.observers import Observer
 from flujo_actors.options import RunOptions, RunSettings
 from flujo_actors.results import PipelineResult
 from flujo_actors.run import Run
@@ -57,6 +58,7 @@ class System(Spawner):
         cache: ResultCache,
         capture: Capture | None,
         root: Root,
+        observers: tuple[Observer, ...],
     ) -> None:
         self._capture = capture
         self._nursery = nursery
@@ -68,6 +70,7 @@ class System(Spawner):
         self._cache = cache
         self._root = root
         self._runs: dict[Run[Any, Any], None] = {}
+        self._observers = observers
         self._closed = False
 
     @property
@@ -213,6 +216,7 @@ class System(Spawner):
             storage=self._storage if inside is None else None,
             on_storage_failure=self._on_storage_failure,
             inside=inside,
+            observers=self._observers if inside is None else (),
         )
 
     def _environment(self, settings: RunSettings) -> RunEnvironment:
@@ -251,6 +255,7 @@ async def open_system(
     cache: ResultCache | None = None,
     redact: Redact | None = None,
     supervision: Supervision = OTP_DEFAULTS,
+    observers: Iterable[Observer] = (),
 ) -> AsyncGenerator[System, None]:
     """Open a system for the length of an `async with` block, inside any trio program.
 
@@ -269,6 +274,7 @@ async def open_system(
             `fnmatch`, held against names in snake case), or a function of a name and its value that gives what is
             shown. `None` hides what stands under names such as `password`, `token` and `api_key`.
         supervision: how the actors that the system spawns are supervised.
+        observers: told of every run, and of all that happens in it.
 
     Raises:
         StorageError: the storage cannot be opened, whatever `on_storage_failure` says.
@@ -293,6 +299,7 @@ async def open_system(
             cache=remembered,
             capture=None if storage is None else capture,
             root=root,
+            observers=tuple(observers),
         )
         try:
             yield system
@@ -306,6 +313,7 @@ def run_pipeline(
     data: InputT,
     *,
     storage: StateBackend | None = None,
+    observers: Iterable[Observer] = (),
     **options: Unpack[RunOptions],
 ) -> PipelineResult[OutputT, None]: ...
 @overload
@@ -315,6 +323,7 @@ def run_pipeline(
     *,
     context: ContextT,
     storage: StateBackend | None = None,
+    observers: Iterable[Observer] = (),
     **options: Unpack[RunOptions],
 ) -> PipelineResult[OutputT, ContextT]: ...
 def run_pipeline(
@@ -323,6 +332,7 @@ def run_pipeline(
     *,
     context: Any = None,
     storage: StateBackend | None = None,
+    observers: Iterable[Observer] = (),
     **options: Unpack[RunOptions],
 ) -> Any:
     """Run a pipeline in a program that is not a trio program: opens a trio loop and a system just for it.
@@ -331,7 +341,7 @@ def run_pipeline(
     """
 
     async def main() -> Any:
-        async with open_system(storage=storage) as system:
+        async with open_system(storage=storage, observers=observers) as system:
             return await system.run(pipeline, data, context=context, **options)
 
     return trio.run(main)

@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from flujo_actors.storage.plain import decode_all, encode_all
-
+from flujo_actors.plain import decode_all, encode_all
 from flujo_actors.spans import Span, SpanStatus
 from flujo_actors.storage.database import ROWS_AT_ONCE, Database, Row
 

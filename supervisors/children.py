@@ -291,7 +291,9 @@ class Children:
             attributes,
         )
         if environment.watchers:
-            environment.publish(StepStarted, place, parent_span_id, step.kind, attributes)
+            environment.publish(
+                StepStarted, place, parent_span_id, step.kind, step.name, attributes, now=place.started_at
+            )
         return place
 
     def _start(self, step: AnyStep, place: Place, message: Start, scope: trio.CancelScope | None) -> StepActor[Any]:
@@ -432,7 +434,7 @@ class Children:
             actor.message.branch.release()
         environment.spans.append(span)
         if environment.watchers:
-            environment.publish(StepEnded, actor.place, span.status, result)
+            environment.publish(StepEnded, actor.place, span.status, result, span)
         return result, span
 
     def _conclude_unhurried(self, actor: StepActor[Any], report: Report) -> StepResult:

@@ -30,6 +30,7 @@ class RunEnvironment:
         "_charged",
         "_span_numbers",
         "actors",
+        "attempt_watchers",
         "breach",
         "cache",
         "capture",
@@ -91,6 +92,8 @@ class RunEnvironment:
         """The spans that have ended and are kept, in the order in which they did."""
         self.watchers: list[Callable[[RunEvent], None]] = []
         """Called with every event. They neither block nor raise."""
+        self.attempt_watchers: list[Callable[[str, int], None]] = []
+        """Called with span and attempt of each actor about to work, in its task. They neither block nor raise."""
         self.breach: str | None = None
         """Which usage limit was breached, once one was: the run is ending then."""
         self.on_breach: Callable[[str], None] | None = None
@@ -114,6 +117,7 @@ class RunEnvironment:
             cache=self.cache,
         )
         inner.watchers = self.watchers
+        inner.attempt_watchers = self.attempt_watchers
         inner._charged = self._charged
         if settings.resources is None:
             inner.resources = self.resources
@@ -135,17 +139,19 @@ class RunEnvironment:
 
         return check
 
-    def publish(self, kind: Callable[..., RunEvent], place: Place, *details: Any) -> None:
+    def publish(self, kind: Callable[..., RunEvent], place: Place, *details: Any, now: float | None = None) -> None:
         """Tell the watchers, if there are any, what has happened to a step, or will in a moment.
 
         Args:
             kind: the class of the event.
             place: the step's place in the run.
             *details: what the event says besides path, span and time.
+            now: when it happened, on trio's clock; `None` for right now.
         """
         if not self.watchers:
             return
-        event = kind(place.path, place.span_id, *details, time=self.clock.wall(self.clock.now()))
+        time = self.clock.wall(self.clock.now() if now is None else now)
+        event = kind(place.path, place.span_id, *details, time=time)
         for watch in tuple(self.watchers):
             watch(event)
 

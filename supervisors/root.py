@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from flujo_actors.context import ContextBranch
+from flujo_actors.events import StepEnded, StepStarted
 from flujo_actors.failures import Failure, usage_limit_failure
 from flujo_actors.mailbox import Mailbox
 from flujo_actors.messages import Failed, Report
@@ -100,9 +101,11 @@ class RootSupervisor:
         above, parent_span_id = ("", None) if inside is None else (inside.place.path, inside.place.span_id)
         path, span_id, now = join_path(above, self._name), environment.next_span_id(), environment.clock.now()
         place = Place(self._name, path, span_id, parent_span_id, now, self.meter, self._reports, inside, {})
+        environment.publish(StepStarted, place, parent_span_id, step.kind, step.name, now=now)
         result = StepResult(step.name, success=False, attempts=0, feedback=failure.feedback, failure=failure)
         span = span_of(step.kind, place, Failed(span_id, result), None, environment)
         environment.spans.append(span)
+        environment.publish(StepEnded, place, span.status, result, span)
         if environment.sink is not None:
             environment.sink.record_reserved(environment.run_id, span)
         return result

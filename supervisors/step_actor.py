@@ -88,7 +88,7 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
         if slots is not None and self.takes_turns:
             async with slots:
                 await self._begin(message)
-        elif message.limit is not None:
+        elif message.limit is not None or self.environment.attempt_watchers:
             await self._begin(message)
         else:  # as `_begin` does, but this is done for every step
             self.has_begun = True
@@ -99,6 +99,8 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
         self.has_begun = True
         if message.limit is not None:
             self.cancel_scope.deadline = self.environment.clock.now() + message.limit.seconds
+        for tell in self.environment.attempt_watchers:
+            tell(self.place.span_id, self.attempt)
         self.result = await self.perform(message.data)
 
     def stop(self) -> None:

@@ -17,6 +17,7 @@ PACKAGES = [
     "flujo_actors.actors",
     "flujo_actors.control",
     "flujo_actors.testing",
+    "flujo_actors.telemetry",
 ]
 
 

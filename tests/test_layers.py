@@ -14,7 +14,7 @@ import flujo_actors
 ROOT = Path(flujo_actors.__file__).parent.parent
 
 LAYERS = [
-    {"cli", "demos", "testing", "__main__"},
+    {"cli", "demos", "testing", "telemetry", "__main__"},
     {"control"},
     {"system", "run"},
     {"supervisors", "storage", "actors"},
@@ -26,6 +26,7 @@ LAYERS = [
         "results",
         "spans",
         "events",
+        "observers",
         "failures",
         "caching",
         "fingerprints",
@@ -126,6 +127,15 @@ def test_plain_data_and_policies_do_not_import_trio() -> None:
 def test_nothing_imports_asyncio() -> None:
     roots = {module: {name.partition(".")[0] for name in imports(path)} for module, path in MODULES.items()}
     assert [module for module, names in roots.items() if names & {"asyncio", "anyio"}] == []
+
+
+def test_only_telemetry_imports_opentelemetry_and_nothing_imports_telemetry() -> None:
+    others = {module: set(imports(path)) for module, path in MODULES.items() if part_of(module) != "telemetry"}
+    assert [
+        module
+        for module, names in others.items()
+        if any(name.startswith(("opentelemetry", "flujo_actors.telemetry")) for name in names)
+    ] == []
 
 
 def test_the_linked_packages_are_imported_by_one_name() -> None:

@@ -20,6 +20,7 @@ from flujo_actors.events import RunEvent
 from flujo_actors.failures import Failure
 from flujo_actors.results import StepResult
 from flujo_actors.snapshots import ActorSnapshot, ActorState
+from flujo_actors.spans import Span
 from flujo_actors.usage import Usage
 
 FAILURES_LIMIT: Final = 20
@@ -107,6 +108,10 @@ def _encoded(value: object, capture: Capture) -> Any:
             return _Failures().encode(value)
         case StepResult():
             return _result(value)
+        case Span():
+            # Its attributes say what the result says, and what the step was given and gave.
+            fields = {field.name: USUAL.show(getattr(value, field.name)) for field in attrs.fields(Span)}
+            return {**fields, "attributes": {}}
         case Usage():
             return {**attrs.asdict(value), "cost_usd": float(value.cost_usd)}
         case _:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flujo_actors import Failure, FailureDomain, SpanStatus, StepResult, Usage
+from flujo_actors import Failure, FailureDomain, Span, SpanStatus, StepResult, Usage
 from flujo_actors.control.encoding import (
     ACTORS_LIMIT,
     CONVERTER,
@@ -53,10 +53,11 @@ FAILURE = Failure(
 USAGE = Usage(Decimal("0.1"), 3, 4, 5)
 WHERE = ("fan/a", "00ff")
 TIME = 1700000000.25
+SPAN = Span("00ff", "0f", "a", TIME - 1, TIME, SpanStatus.COMPLETED, {})
 
 EVENTS: list[RunEvent] = [
-    StepStarted(*WHERE, None, "Step", {"branch": "a", "item": 3}, time=TIME),
-    StepStarted(*WHERE, "0f", "Step", time=TIME),
+    StepStarted(*WHERE, None, "Step", "a", {"branch": "a", "item": 3}, time=TIME),
+    StepStarted(*WHERE, "0f", "Step", "a", time=TIME),
     IterationStarted(*WHERE, 3, time=TIME),
     ChunkProduced(*WHERE, time=TIME, attempt=1, number=2, chunk={"text": "½\ud800", "ids": [1, 2]}),
     UsageCharged(*WHERE, time=TIME, usage=USAGE, total=Usage(Decimal("0.30"), 6, 8, 10)),
@@ -65,12 +66,15 @@ EVENTS: list[RunEvent] = [
     StepFellBack(*WHERE, time=TIME, fallback="fan/a/b", failure=FAILURE),
     BranchesMerged(*WHERE, time=TIME, branches=("a", "b")),
     MergeConflictFound(*WHERE, time=TIME, failure=FAILURE),
-    StepEnded(*WHERE, time=TIME, status=SpanStatus.COMPLETED, result=StepResult("a", success=True, latency_s=0.5)),
+    StepEnded(
+        *WHERE, time=TIME, status=SpanStatus.COMPLETED, result=StepResult("a", success=True, latency_s=0.5), span=SPAN
+    ),
     StepEnded(
         *WHERE,
         time=TIME,
         status=SpanStatus.FAILED,
         result=StepResult("a", False, None, 3, 1.5, 0.25, 7, feedback="bad", failure=FAILURE),
+        span=SPAN,
     ),
     EventsMissed(8),
 ]
@@ -100,7 +104,7 @@ def test_the_result_of_a_step_is_told_without_what_it_carries() -> None:
     result = StepResult(
         "a", success=True, output="secret", step_history=(StepResult("b", success=True),), metadata={"m": 1}
     )
-    told = event_to_json(StepEnded(*WHERE, time=TIME, status=SpanStatus.COMPLETED, result=result))["result"]
+    told = event_to_json(StepEnded(*WHERE, time=TIME, status=SpanStatus.COMPLETED, result=result, span=SPAN))["result"]
     assert told.keys() == {
         "name", "success", "attempts", "latency_s", "cost_usd", "token_counts", "feedback", "failure",
     }  # fmt: skip

@@ -184,7 +184,8 @@ def link_distributions(folder: Path, requirements: Iterable[str]) -> Path:
     folder.mkdir()
     for found in find_distributions(requirements):
         for name in {file.parts[0] for file in found.files or ()} - {"..", "/", "__pycache__"}:
-            (folder / name).symlink_to(str(found.locate_file(name)))
+            if not (folder / name).exists():  # `opentelemetry` is a folder of many distributions
+                (folder / name).symlink_to(str(found.locate_file(name)))
     return folder
 
 
@@ -283,6 +284,26 @@ def test_the_flujo_command_lists_the_demos(installed: Installed) -> None:
 @pytest.mark.parametrize("name", ["summary", "fallback"])
 def test_a_demo_finds_the_samples_that_it_works_on(installed: Installed, name: str) -> None:
     assert str(installed.packages_in) in installed.run("flujo", "demo", name)
+
+
+def test_telemetry_without_its_extra_is_refused_with_the_extra_s_name(installed: Installed) -> None:
+    python = installed.environment / "bin" / "python"
+    ended = attempt(python, "-c", "import flujo_actors.telemetry", folder=installed.user_folder)
+    assert ended.returncode != 0
+    assert ended.stderr.splitlines()[-1] == (
+        "flujo_actors.errors.MissingExtraError: flujo_actors.telemetry needs opentelemetry, which is not installed: "
+        "pip install 'flujo_actors[otel]'"
+    )
+
+
+def test_the_extra_otel_is_all_that_telemetry_needs(built: Built, tmp_path: Path) -> None:
+    environment, site_packages = make_environment(tmp_path, built.checkout)
+    extra = read_settings(built.checkout)["project"]["optional-dependencies"]["otel"]
+    (site_packages / "extra.pth").write_text(f"{link_distributions(tmp_path / 'extra', extra)}\n")
+    build_tools = link_build_tools(tmp_path, built.checkout)
+    install(environment, f"flujo_actors[otel] @ {built.wheel.as_uri()}", build_tools=build_tools)
+    emit = "from flujo_actors.telemetry import OpenTelemetryObserver as Observer; Observer(); print('emits')"
+    assert run(environment / "bin" / "python", "-c", emit, folder=tmp_path) == "emits\n"
 
 
 @pytest.mark.parametrize("target", ["wheel:standard", "wheel:editable", "sdist"])

@@ -9,7 +9,6 @@ import trio
 
 from flujo_actors import RetryPolicy, Run, Step, UsageMeter, open_system
 from flujo_actors.events import AttemptFailed, ChunkProduced, StepEnded, StepRetried, StepStarted
-from flujo_actors.run import EVENT_BUFFER
 from flujo_actors.testing import (
     Chunks,
     Raise,
@@ -20,6 +19,7 @@ from flujo_actors.testing import (
     in_mock_time,
     record_events,
 )
+from flujo_actors.watching import EVENT_BUFFER
 
 
 async def recorded(*turns: Any, **options: Any) -> RecordedEvents:
