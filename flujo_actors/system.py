@@ -19,7 +19,7 @@ from flujo_actors.actors.spawning import Spawner
 from flujo_actors.actors.specifications import OTP_DEFAULTS, Supervision
 from flujo_actors.actors.supervising import SupervisorChild
 from flujo_actors.caching import ResultCache
-from flujo_actors.capture import Capture, Redact, capture_with
+from flujo_actors.capture import USUAL, Capture, Redact, capture_with
 from flujo_actors.clock import IdSource, RunClock
 from flujo_actors.context import open_branch
 from flujo_actors.errors import InvalidPipelineError, Problem, SystemClosedError, WrongLoopError
@@ -74,6 +74,11 @@ class System(Spawner):
         """Those that are going on; whether each runs in a task of the system's own."""
         self._observers = observers
         self._closed = False
+
+    @property
+    def capture(self) -> Capture:
+        """Shows values of its runs, with what is secret hidden as `open_system` was told."""
+        return self._capture or USUAL
 
     @property
     def runs(self) -> tuple[Run[Any, Any], ...]:

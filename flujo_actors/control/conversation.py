@@ -171,7 +171,7 @@ class Conversation:
             await self._say(answer)
 
     async def _say(self, answer: Answer) -> None:
-        await self._stream.send_all(answer_line(answer))
+        await self._stream.send_all(answer_line(answer, self._system.capture))
 
 
 async def _until_ended(run: Run[Any, Any], part: set[str] | None, events: trio.MemoryReceiveChannel[RunEvent]) -> None:

@@ -15,7 +15,7 @@ import attrs
 import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
-from flujo_actors.capture import USUAL
+from flujo_actors.capture import USUAL, Capture
 from flujo_actors.events import RunEvent
 from flujo_actors.failures import Failure
 from flujo_actors.results import StepResult
@@ -56,9 +56,14 @@ class ActorEntry:
     """Its `iteration`, `branch` or `item`, where it is one of several."""
 
 
-def event_to_json(event: RunEvent) -> dict[str, Any]:
-    """An event: its class under `event`, its fields beside it."""
-    fields = {field.name: _encoded(getattr(event, field.name)) for field in attrs.fields(type(event))}
+def event_to_json(event: RunEvent, capture: Capture = USUAL) -> dict[str, Any]:
+    """An event: its class under `event`, its fields beside it.
+
+    Args:
+        event: the event.
+        capture: shows the values in it that are the user's.
+    """
+    fields = {field.name: _encoded(getattr(event, field.name), capture) for field in attrs.fields(type(event))}
     return {"event": type(event).__name__, **fields}
 
 
@@ -97,7 +102,7 @@ def _entry(actor: ActorSnapshot, parent_span_id: str | None) -> ActorEntry:
     )
 
 
-def _encoded(value: object) -> Any:
+def _encoded(value: object, capture: Capture) -> Any:
     match value:
         case Failure():
             return _Failures().encode(value)
@@ -110,7 +115,7 @@ def _encoded(value: object) -> Any:
         case Usage():
             return {**attrs.asdict(value), "cost_usd": float(value.cost_usd)}
         case _:
-            return USUAL.show(value)
+            return capture.show(value)
 
 
 def _result(result: StepResult) -> dict[str, Any]:
@@ -123,7 +128,7 @@ def _result(result: StepResult) -> dict[str, Any]:
         "cost_usd": result.cost_usd,
         "token_counts": result.token_counts,
         "feedback": USUAL.show(result.feedback),
-        "failure": _encoded(result.failure),
+        "failure": None if result.failure is None else _Failures().encode(result.failure),
     }
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias, cast
 import attrs
 from attrs.validators import instance_of, optional
 
-from flujo_actors.capture import USUAL
+from flujo_actors.capture import USUAL, Capture
 from flujo_actors.control.encoding import CONVERTER, ActorEntry, event_from_json, event_to_json
 from flujo_actors.errors import ControlRefusedError
 from flujo_actors.events import RunEvent
@@ -223,15 +223,15 @@ def request_from(line: bytes) -> Request:
         raise _bad_request(f"{name}: {error.args[0]}") from None
 
 
-def answer_to_json(answer: Answer) -> dict[str, Any]:
-    """An answer as a JSON object."""
-    fields = event_to_json(answer.event) if isinstance(answer, EventTold) else attrs.asdict(answer)
+def answer_to_json(answer: Answer, capture: Capture = USUAL) -> dict[str, Any]:
+    """An answer as a JSON object; `capture` shows what the user's agents made."""
+    fields = event_to_json(answer.event, capture) if isinstance(answer, EventTold) else attrs.asdict(answer)
     return {"version": VERSION, "answer": _ANSWER_NAMES[type(answer)], **fields}
 
 
-def answer_line(answer: Answer) -> bytes:
+def answer_line(answer: Answer, capture: Capture = USUAL) -> bytes:
     """An answer as a server sends it."""
-    return _line(answer_to_json(answer))
+    return _line(answer_to_json(answer, capture))
 
 
 def answer_from(line: bytes) -> Answer:

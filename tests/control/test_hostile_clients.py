@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flujo_actors import (
@@ -51,7 +51,6 @@ def refused(answered: bytes) -> str:
 
 
 class TestHostileClients:
-    @settings(max_examples=60)
     @given(data=st.binary(max_size=200) | st.lists(st.binary(max_size=30)).map(b"\n".join), half_close=st.booleans())
     @example(data=b"", half_close=True)
     @example(data=b"\n", half_close=False)

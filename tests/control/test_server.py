@@ -16,9 +16,10 @@ from flujo_actors import (
     Step,
     System,
     UsageMeter,
+    open_system,
 )
 from flujo_actors import run as run_module
-from flujo_actors.control import conversation
+from flujo_actors.control import conversation, open_control
 from flujo_actors.control.addresses import open_listener
 from flujo_actors.control.client import Answers, ControlledRun, find_runs, open_conversation, open_watch
 from flujo_actors.control.protocol import (
@@ -35,6 +36,7 @@ from flujo_actors.control.protocol import (
 )
 from flujo_actors.errors import ControlLostError
 from flujo_actors.events import ChunkProduced, StepEnded, StepStarted
+from flujo_actors.storage import MemoryBackend
 from tests.control.talking import ask, controlled, fan, gated, refusal_of, sleeping, wait_until_all_run
 
 pytestmark = pytest.mark.usefixtures("_nothing_left")
@@ -199,6 +201,24 @@ class TestWatching:
                 gate.set()
                 chunks = [event.chunk async for event in watch if isinstance(event, ChunkProduced)]
             assert chunks == (["a", "b"] if with_chunks else [])
+
+    async def test_what_the_system_hides_is_hidden_in_chunks_too(self, database: Path) -> None:
+        async def stream(data: Any) -> AsyncGenerator[dict[str, str], None]:
+            while True:
+                yield {"pin": "1234", "text": "a"}
+                await trio.sleep(0.01)
+
+        pipeline = Step[Any, Any, None]("stream", stream, stream_output="last")
+        async with (
+            open_system(storage=MemoryBackend(), redact=["pin"]) as system,
+            open_control(system, database),
+        ):
+            run = await system.start(pipeline, 1)
+            async with open_watch(await only_run(database), chunks=True) as watch:
+                while not isinstance(event := await watch.receive(), ChunkProduced):
+                    pass
+            run.cancel()
+            assert event.chunk == {"pin": "(hidden)", "text": "a"}
 
     async def test_the_actors_may_be_asked_for_alone(self, database: Path) -> None:
         async with controlled(database) as (system, address):
