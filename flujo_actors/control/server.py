@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -15,9 +15,7 @@ from flujo_actors.control.addresses import open_listener
 from flujo_actors.control.connections import is_of_this_user
 from flujo_actors.control.conversation import Conversation
 from flujo_actors.control.protocol import RefusalCode
-from flujo_actors.errors import UsageLimitExceededError
 from flujo_actors.nurseries import open_inner_nursery
-from flujo_actors.run import RunAbortedError
 from flujo_actors.system import System
 
 CLIENTS_LIMIT: Final = 64
@@ -58,7 +56,8 @@ async def open_control(system: System, database: str | os.PathLike[str]) -> Asyn
                 listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(listener))]
                 entrance.start_soon(partial(trio.serve_listeners, doorkeeper.receive, listeners, handler_nursery=talks))
                 yield path
-                await _wait_for_runs(system)
+                for run in system.runs:
+                    await run.wait_ended()
                 entrance.cancel_scope.cancel("the runs have ended")
         finally:
             listener.close()
@@ -88,10 +87,3 @@ class _Doorkeeper:
                 await conversation.hold()
             finally:
                 self._places.release()
-
-
-async def _wait_for_runs(system: System) -> None:
-    """Wait until those that are going on now have ended, however they do."""
-    for run in system.runs:
-        with suppress(RunAbortedError, UsageLimitExceededError):
-            await run.wait()

@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from flujo_actors import (
+    AnyStep,
     ParallelStep,
     SpanStatus,
     Step,
@@ -208,7 +209,7 @@ class TestWatching:
                 yield {"pin": "1234", "text": "a"}
                 await trio.sleep(0.01)
 
-        pipeline = Step[Any, Any, None]("stream", stream, stream_output="last")
+        pipeline: AnyStep = Step("stream", stream, stream_output="last")
         async with (
             open_system(storage=MemoryBackend(), redact=["pin"]) as system,
             open_control(system, database),
