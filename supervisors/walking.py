@@ -57,6 +57,7 @@ def snapshot_of(actor: StepActor[Any], now: float, deadline: float = math.inf) -
         path=place.path,
         span_id=place.span_id,
         kind=actor.step.kind,
+        name=actor.step.name,
         state=_state_of(actor),
         attempt=actor.attempt,
         running_s=now - place.started_at,
