@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 DEMO := FLUJO_DB=build/demo.db $(BIN)/python -m flujo_actors demo
 
-.PHONY: demo test lint types check benchmark fuzz clean
+.PHONY: demo test slow-test crash-test lint types check benchmark fuzz clean
 
 # The demos on files of this project; `flujo lens list --db build/demo.db` lists the runs afterwards.
 demo: $(READY)
@@ -26,6 +26,14 @@ types: $(READY)
 	$(BIN)/mypy
 	$(BIN)/pyright
 
+# What waits for real, as long as the world may.
+slow-test: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+# 300 processes are killed while they store runs; `make test` kills 30.
+crash-test: $(READY)
+	CRASH_TEST_KILLS=300 $(BIN)/python -m pytest tests/storage/test_crashes.py
+
 check: lint types test
 
 benchmark: $(READY)
@@ -33,6 +41,8 @@ benchmark: $(READY)
 	$(BIN)/python benchmarks/composites.py
 	$(BIN)/python benchmarks/context_merging.py
 	$(BIN)/python benchmarks/messaging.py
+	$(BIN)/python benchmarks/storage.py
+	$(BIN)/python benchmarks/cancellation.py
 	$(BIN)/python benchmarks/telemetry.py
 
 # Until interrupted: new examples for the laws of contexts.

@@ -2,7 +2,8 @@
 
 The layers, imports run downward only:
 
-    cli, demos, telemetry               talk to people, and to OpenTelemetry
+    cli, demos, testing, telemetry      talk to people | to tests | to OpenTelemetry
+    control                             lets other processes see and stop runs
     system, run                         assemble a run
     supervisors/*  storage/*  actors/*  policies over messages | spans to disk | users' own actors
     actor, mailbox, messages, clock     the kernel of the actor model
@@ -43,6 +44,7 @@ from flujo_actors.errors import (
     StorageError,
     SystemClosedError,
     UsageLimitExceededError,
+    WrongLoopError,
 )
 from flujo_actors.failures import Failure, FailureDomain
 from flujo_actors.limits import UsageLimits
@@ -69,6 +71,7 @@ from flujo_actors.steps import (
     refine_until,
     step,
 )
+from flujo_actors.storage.policy import StorageFailurePolicy
 from flujo_actors.system import System, open_system, run_pipeline
 from flujo_actors.usage import Usage, UsageMeter
 
@@ -103,6 +106,7 @@ __all__ = [  # noqa: RUF022 - grouped by what they are for
     "CacheStatistics",
     "ResultCache",
     "Run",
+    "StorageFailurePolicy",
     "System",
     "open_system",
     "run_pipeline",
@@ -145,6 +149,7 @@ __all__ = [  # noqa: RUF022 - grouped by what they are for
     "StorageError",
     "SystemClosedError",
     "UsageLimitExceededError",
+    "WrongLoopError",
     # The version
     "__version__",
 ]

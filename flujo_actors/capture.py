@@ -27,6 +27,9 @@ CHARACTERS: Final = 4096
 TEXT_CHARACTERS: Final = 2048
 """Characters that are shown of one text."""
 
+BYTES: Final = 256
+"""Bytes that are shown of binary data."""
+
 ITEMS: Final = 100
 """Items that are shown of one list, set or mapping."""
 
@@ -139,8 +142,10 @@ class _Showing:
         self._left = CHARACTERS
 
     def show(self, value: Any, level: int) -> Any:
-        if isinstance(value, str | bytes | bytearray):
-            return self._text(value if isinstance(value, str) else repr(bytes(value[:TEXT_CHARACTERS])))
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, bytes | bytearray):
+            return self._bytes(value)
         if isinstance(value, Mapping):
             return self._fields(value.items(), len(value), level)
         if isinstance(value, Sequence | AbstractSet) and not isinstance(value, range | memoryview):
@@ -155,6 +160,11 @@ class _Showing:
         room = max(min(self._left, TEXT_CHARACTERS), 0)
         self._left -= min(len(text), room) + 2
         return str(text) if len(text) <= room else f"{text[:room]}… ({len(text):,} characters)"
+
+    def _bytes(self, data: bytes | bytearray) -> str:
+        some = data[:BYTES]
+        shown = self._text(repr(bytes(some)))
+        return shown if len(some) == len(data) else f"{shown}… ({len(data):,} bytes)"
 
     def _counted(self, scalar: Any) -> Any:
         self._left -= 8
@@ -203,3 +213,7 @@ def _field_names(value: Any) -> Sequence[str] | None:
         return [field.name for field in dataclasses.fields(kind) if field.repr]
     fields = getattr(kind, "model_fields", None)
     return [name for name, field in fields.items() if field.repr] if isinstance(fields, Mapping) else None
+
+
+USUAL: Final = capture_with(None)
+"""Shows values as they are shown where nobody has said what to hide."""

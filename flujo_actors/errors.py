@@ -276,6 +276,69 @@ class SystemClosedError(FlujoError):
 
 
 @attrs.define(eq=False, slots=False)
+class WrongLoopError(FlujoError, RuntimeError):
+    """Something was called outside of the event loop that it needs, or inside of one that it cannot be in."""
+
+    problem: str
+    """What is wrong, and what to do."""
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+class ControlError(FlujoError):
+    """The base of what goes wrong between a process whose runs can be controlled and one that wants to."""
+
+
+@attrs.define(eq=False, slots=False)
+class ControlUnavailableError(ControlError):
+    """There is no place for a control socket. Raised by `open_control`; the system and its runs are not touched."""
+
+    problems: tuple[str, ...]
+    """What is wrong with each place that was tried."""
+
+    def __str__(self) -> str:
+        return f"No control socket can be made: {'; '.join(self.problems)}"
+
+
+@attrs.define(eq=False, slots=False)
+class ControlRefusedError(ControlError):
+    """The process that was asked has said no."""
+
+    code: str
+    """Why, one of `flujo_actors.control.protocol.RefusalCode`."""
+    message: str
+    """Why, as one sentence."""
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@attrs.define(eq=False, slots=False)
+class ControlLostError(ControlError):
+    """The process that was asked has gone, or has closed its control socket."""
+
+    pid: int
+    """The process."""
+
+    def __str__(self) -> str:
+        return f"Process {self.pid} has ended, or is not to be controlled any more"
+
+
+@attrs.define(eq=False, slots=False)
+class ControlFailedError(ControlError):
+    """The process that was asked is there, and cannot be talked to."""
+
+    pid: int
+    """The process."""
+    problem: str
+    """What is wrong, as a predicate."""
+
+    def __str__(self) -> str:
+        return f"Process {self.pid} {self.problem}"
+
+
+@attrs.define(eq=False, slots=False)
 class MissingExtraError(FlujoError, ImportError):
     """A module was imported whose dependencies are an extra that is not installed."""
 

@@ -41,6 +41,8 @@ class FailureDomain(enum.StrEnum):
     """More was spent than a limit allows."""
     RESOURCE = "resource"
     """A resource of the run could not be opened, and nothing ran."""
+    STORAGE = "storage"
+    """The run could not be stored, and was to fail then."""
     CANCELLED = "cancelled"
     """The step was stopped from outside."""
 
@@ -212,6 +214,11 @@ def resource_failure(error: BaseException) -> Failure:
     return attrs.evolve(
         _from_exception(FailureDomain.RESOURCE, "", error, step="", attempt=1), feedback=_text_of(error)
     )
+
+
+def storage_failure(problem: str) -> Failure:
+    """The run could not be stored, and was to fail then."""
+    return Failure(FailureDomain.STORAGE, message=problem, feedback=f"Storage failed: {problem}", step="")
 
 
 def _from_exception(domain: FailureDomain, prefix: str, error: BaseException, *, step: str, attempt: int) -> Failure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -13,8 +14,32 @@ _DEEPEST: Final = 100
 _encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
 
-def encode_attributes(attributes: Mapping[str, Any]) -> str:
-    """The attributes as JSON text, in ASCII."""
+_MARK: Final = secrets.token_hex(6)
+"""Stands between the attributes of two spans while they are encoded together. Nobody's attributes hold it but by
+guessing it, and then the count is wrong."""
+
+
+def encode_all(many: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The attributes of many spans, each as JSON text in ASCII.
+
+    Starting the encoder takes longer than encoding what a span usually has, so it is started once for all.
+    """
+    marked: list[Any] = [_MARK] * (2 * len(many) - 1)
+    marked[::2] = many
+    try:
+        texts = _encode(marked)[1:-1].split(f',"{_MARK}",')
+    except (TypeError, ValueError, RecursionError):
+        texts = []
+    return texts if len(texts) == len(many) else list(map(_encode_attributes, many))
+
+
+def decode_all(texts: Sequence[str]) -> list[dict[str, Any]]:
+    """The attributes that `encode_all` made texts of. The decoder too is started once for all."""
+    decoded: list[dict[str, Any]] = json.loads(f"[{','.join(texts)}]")
+    return decoded
+
+
+def _encode_attributes(attributes: Mapping[str, Any]) -> str:
     try:
         return _encode(attributes)
     except (TypeError, ValueError, RecursionError):

@@ -6,20 +6,22 @@ import logging
 from collections.abc import Iterable
 from typing import Any, Final, Generic, TypeVar
 
+import attrs
 import trio
 
 from flujo_actors.context import ContextBranch
 from flujo_actors.errors import FlujoError, ResourceError, UsageLimitExceededError
 from flujo_actors.events import RunEvent
-from flujo_actors.failures import resource_failure
+from flujo_actors.failures import resource_failure, storage_failure
 from flujo_actors.nurseries import exceptions_in
 from flujo_actors.observers import BegunRun, Observer, RunObserver, observe
 from flujo_actors.resources import open_resources
 from flujo_actors.results import PipelineResult, StepResult
 from flujo_actors.snapshots import ActorSnapshot
-from flujo_actors.spans import SpanStatus
+from flujo_actors.spans import Span, SpanStatus, failure_attributes
 from flujo_actors.steps import AnyStep
 from flujo_actors.storage.actor import StorageActor
+from flujo_actors.storage.policy import StorageFailurePolicy
 from flujo_actors.storage.records import RunRecord
 from flujo_actors.supervisors import LeafActor, RootSupervisor, RunEnvironment
 from flujo_actors.supervisors.nesting import CURRENT_AGENT
@@ -46,6 +48,7 @@ class Run(Generic[OutputT, ContextT]):
         branch: ContextBranch,
         environment: RunEnvironment,
         storage: StorageActor | None,
+        on_storage_failure: StorageFailurePolicy,
         inside: LeafActor | None,
         observers: Iterable[Observer],
     ) -> None:
@@ -53,12 +56,14 @@ class Run(Generic[OutputT, ContextT]):
         self._data = data
         self._environment = environment
         self._storage = storage
+        self._fails_with_storage = on_storage_failure is StorageFailurePolicy.FAIL
         self._root = RootSupervisor(environment, branch, pipeline, inside)
         self._started_at = environment.clock.now()
         self._ended = trio.Event()
         self._watchers = Watchers(environment.watchers)
         self._observers = observers
         self._result: PipelineResult[OutputT, ContextT] | None = None
+        self._final_record: RunRecord | None = None
 
     def __repr__(self) -> str:
         state = "running" if not self._ended.is_set() else "aborted" if self._result is None else self._result.status
@@ -68,6 +73,11 @@ class Run(Generic[OutputT, ContextT]):
     def run_id(self) -> str:
         """32 hexadecimal digits."""
         return self._environment.run_id
+
+    @property
+    def record(self) -> RunRecord:
+        """The run as a backend would list it now: what it has spent so far and, once it has ended, how."""
+        return self._final_record or self._record(SpanStatus.RUNNING, None)
 
     async def wait(self) -> PipelineResult[OutputT, ContextT]:
         """Wait for the run's result. A checkpoint; cancelling it leaves the run alone.
@@ -82,6 +92,10 @@ class Run(Generic[OutputT, ContextT]):
             await trio.lowlevel.checkpoint()
             raise RunAbortedError(f"Run {self.run_id} was ended together with the system that ran it")
         return self._within_limits(self._result)
+
+    async def wait_ended(self) -> None:
+        """Wait until the run has ended, however it does. A checkpoint; cancelling it leaves the run alone."""
+        await self._ended.wait()
 
     async def run_here(self) -> PipelineResult[OutputT, ContextT]:
         """Run to the end, in the task that calls this, and give the result as `wait` does."""
@@ -134,6 +148,10 @@ class Run(Generic[OutputT, ContextT]):
         observing = self._observe()
         try:
             result = self._result = await self._execute()
+        except BaseException as error:
+            if self._final_record is None:  # not even its start was stored
+                self._final_record = self._record(*_abort_of(error))
+            raise
         finally:
             self._ended.set()
             self._watchers.close()
@@ -157,31 +175,47 @@ class Run(Generic[OutputT, ContextT]):
 
     async def _execute(self) -> PipelineResult[OutputT, ContextT]:
         if self._storage is not None:
-            await self._storage.begin_run(self._record(SpanStatus.RUNNING, None))
+            await self._storage.begin_run(self.record, self._note_storage_failure)
         problems: list[str] = []
         try:
             step_result = await self._run_with_resources(problems)
         except BaseException as error:
-            for loss in await self._store_end(*_abort_of(error)):
+            for loss in await self._store_end(*self._aborted_by(error)):
                 # There will be no result to say it.
                 LOGGER.warning("run %s: %s", self.run_id, loss)
             raise
         # The root's span is the last, and says how the run ended.
-        status, failure = self._environment.spans[-1].status, step_result.failure
-        warnings = await self._store_end(status, None if failure is None else str(failure))
+        failure = step_result.failure
+        missing = await self._store_end(self._environment.spans[-1].status, None if failure is None else str(failure))
+        if missing and self._fails_with_storage and failure is None:
+            step_result = await self._fail_at_the_end(step_result, missing)
         return PipelineResult(
             run_id=self.run_id,
-            status=status,
+            status=self._environment.spans[-1].status,
             output=step_result.output,
             context=self._root.branch.publish(),
             step_history=step_result.step_history,
             total_cost_usd=self._root.meter.cost_usd,
             total_tokens=self._root.meter.total_tokens,
-            failure=failure,
+            failure=step_result.failure,
             spans=tuple(self._environment.spans),
-            warnings=(*map(str, self._root.branch.advice), *problems, *warnings),
+            warnings=(*map(str, self._root.branch.advice), *problems, *missing),
             branch=self._root.branch,
         )
+
+    def _aborted_by(self, error: BaseException) -> tuple[SpanStatus, str | None, Span | None]:
+        """What to record of a run that an exception has passed through, and its root's span if that has to change."""
+        status, text = _abort_of(error)
+        spans = self._environment.spans
+        root = spans[-1] if spans and spans[-1].parent_span_id is None else None
+        if root is None or root.status is status:
+            return status, text, None
+        if status is SpanStatus.CANCELLED:
+            # Too late: the pipeline had ended, and only its result was still to be given.
+            failure = root.attributes.get("failure")
+            return root.status, None if failure is None else str(failure["feedback"]), None
+        spans[-1] = attrs.evolve(root, status=status)
+        return status, text, spans[-1]
 
     async def _run_with_resources(self, problems: list[str]) -> StepResult:
         environment = self._environment
@@ -191,16 +225,32 @@ class Run(Generic[OutputT, ContextT]):
         except ResourceError as error:
             return self._root.refuse(self._pipeline, resource_failure(error))
 
-    async def _store_end(self, status: SpanStatus, error: str | None) -> tuple[str, ...]:
-        """Have the end stored, wait until it is, and say what could not be.
+    async def _store_end(self, status: SpanStatus, error: str | None, root: Span | None = None) -> tuple[str, ...]:
+        """Have the end stored, wait until it is, and say what is missing.
 
         A cancellation that comes now comes too late: the run is over, and only its trace remains to be kept.
         """
+        self._final_record = self._record(status, error)
         if self._storage is None:
             return ()
+        missing: tuple[str, ...] = ()
         with trio.CancelScope(shield=True):
-            await self._storage.end_run(self._record(status, error)).wait()
-        return self._storage.losses(self.run_id)
+            missing = await self._storage.end_run(self._final_record, root)
+        return missing  # noqa: RET504 - for mypy, a cancel scope may end a block early
+
+    def _note_storage_failure(self, problem: str) -> None:
+        """Called, perhaps several times, when something of the run cannot be stored."""
+        if self._fails_with_storage:
+            self._root.fail(storage_failure(problem))
+
+    async def _fail_at_the_end(self, result: StepResult, missing: tuple[str, ...]) -> StepResult:
+        """Fail a run that had completed when its last part could not be stored. Its output stays."""
+        failure = storage_failure("; ".join(missing))
+        spans = self._environment.spans
+        attributes = {**spans[-1].attributes, "failure": failure_attributes(failure)}
+        spans[-1] = attrs.evolve(spans[-1], status=SpanStatus.FAILED, attributes=attributes)
+        await self._store_end(SpanStatus.FAILED, str(failure), spans[-1])
+        return attrs.evolve(result, success=False, failure=failure, feedback=failure.feedback)
 
     def _record(self, status: SpanStatus, error: str | None) -> RunRecord:
         clock = self._environment.clock

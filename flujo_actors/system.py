@@ -6,7 +6,8 @@ import random
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import trio
 from typing_extensions import Unpack
@@ -18,10 +19,10 @@ from flujo_actors.actors.spawning import Spawner
 from flujo_actors.actors.specifications import OTP_DEFAULTS, Supervision
 from flujo_actors.actors.supervising import SupervisorChild
 from flujo_actors.caching import ResultCache
-from flujo_actors.capture import Capture, Redact, capture_with
+from flujo_actors.capture import USUAL, Capture, Redact, capture_with
 from flujo_actors.clock import IdSource, RunClock
 from flujo_actors.context import open_branch
-from flujo_actors.errors import InvalidPipelineError, Problem, SystemClosedError
+from flujo_actors.errors import InvalidPipelineError, Problem, SystemClosedError, WrongLoopError
 from flujo_actors.events import EventsMissed
 from flujo_actors.nurseries import open_inner_nursery
 from flujo_actors.observers import Observer
@@ -31,6 +32,7 @@ from flujo_actors.run import Run
 from flujo_actors.steps import AnyStep, BaseStep, Pipeline
 from flujo_actors.steps.checking import check_context
 from flujo_actors.storage.actor import StorageActor, open_storage
+from flujo_actors.storage.policy import StorageFailurePolicy
 from flujo_actors.supervisors import DEFAULT_ACTORS, ActorRegistry, LeafActor, RunEnvironment, UnknownStepError
 from flujo_actors.supervisors.nesting import context_outside_agents, current_agent
 
@@ -51,6 +53,7 @@ class System(Spawner):
         nursery: trio.Nursery,
         *,
         storage: StorageActor | None,
+        on_storage_failure: StorageFailurePolicy,
         actors: ActorRegistry,
         randomness: random.Random,
         cache: ResultCache,
@@ -61,13 +64,26 @@ class System(Spawner):
         self._capture = capture
         self._nursery = nursery
         self._storage = storage
+        self._on_storage_failure = on_storage_failure
         self._actors = actors
         self._random = randomness
         self._ids = IdSource(randomness)
         self._cache = cache
         self._root = root
+        self._runs: dict[Run[Any, Any], bool] = {}
+        """Those that are going on; whether each runs in a task of the system's own."""
         self._observers = observers
         self._closed = False
+
+    @property
+    def capture(self) -> Capture:
+        """Shows values of its runs, with what is secret hidden as `open_system` was told."""
+        return self._capture or USUAL
+
+    @property
+    def runs(self) -> tuple[Run[Any, Any], ...]:
+        """The runs that are going on, in the order of their start. One inside an agent is part of the run around it."""
+        return tuple(self._runs)
 
     @overload
     async def run(
@@ -114,7 +130,15 @@ class System(Spawner):
             SystemClosedError: the system's block has ended.
             ValueError: an option has no meaning.
         """
-        return await self._prepare(pipeline, data, context, options, inside=current_agent(self)).run_here()
+        inside = current_agent(self)
+        run = self._prepare(pipeline, data, context, options, inside=inside)
+        if inside is not None:
+            return await run.run_here()
+        self._runs[run] = False
+        try:
+            return await run.run_here()
+        finally:
+            del self._runs[run]
 
     @overload
     async def start(
@@ -148,7 +172,8 @@ class System(Spawner):
         """
         run = self._prepare(pipeline, data, context, options, inside=None)
         await trio.lowlevel.checkpoint()
-        self._nursery.start_soon(run.run_apart, name=f"run {run.run_id}")
+        self._runs[run] = True
+        self._nursery.start_soon(self._run_apart, run, name=f"run {run.run_id}")
         return run
 
     def actor_events(self) -> trio.MemoryReceiveChannel[ActorEvent | EventsMissed]:
@@ -164,9 +189,31 @@ class System(Spawner):
             raise SystemClosedError
         return self._root.supervisor()
 
-    def close(self) -> None:
-        """Take no more runs and actors. Called at the end of the system's block."""
+    async def _run_apart(self, run: Run[Any, Any]) -> None:
+        try:
+            await run.run_apart()
+        finally:
+            del self._runs[run]
+
+    async def finish(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Take no more runs and actors, and wait for the runs in tasks of others. Called at the end of the block.
+
+        When the block ends by an exception, or this is cancelled, they are cancelled and waited for under a shield.
+        """
         self._closed = True
+        callers = [run for run, is_own in self._runs.items() if not is_own]
+        try:
+            if error is None:
+                for run in callers:
+                    await run.wait_ended()
+        finally:
+            for run in callers:
+                run.cancel(reason="the system was closed")
+            with trio.CancelScope(shield=True):
+                for run in callers:
+                    await run.wait_ended()
 
     def _prepare(
         self, pipeline: AnyStep, data: Any, context: Any, options: RunOptions, *, inside: LeafActor | None
@@ -185,6 +232,7 @@ class System(Spawner):
             branch=open_branch(context),
             environment=environment,
             storage=self._storage if inside is None else None,
+            on_storage_failure=self._on_storage_failure,
             inside=inside,
             observers=self._observers if inside is None else (),
         )
@@ -219,6 +267,7 @@ class System(Spawner):
 async def open_system(
     *,
     storage: StateBackend | None = None,
+    on_storage_failure: StorageFailurePolicy | Literal["degrade", "fail"] = StorageFailurePolicy.DEGRADE,
     actors: Mapping[type[AnyStep], ActorType] | None = None,
     random_seed: int | None = None,
     cache: ResultCache | None = None,
@@ -235,6 +284,7 @@ async def open_system(
     Args:
         storage: where runs and their traces are kept; `None` keeps them in the results alone. It is opened here,
             and closed at the end.
+        on_storage_failure: what becomes of a run that cannot be stored.
         actors: supervising actors for step classes of your own, or other ones for those of the library.
         random_seed: makes ids and jitter repeatable; `None` takes them from the operating system.
         cache: what `CacheStep`s remember; `None` for a new one that ends with the system.
@@ -245,13 +295,20 @@ async def open_system(
         observers: told of every run, and of all that happens in it.
 
     Raises:
-        StorageError: the storage cannot be opened.
+        StorageError: the storage cannot be opened, whatever `on_storage_failure` says.
         RestartIntensityError: the supervisor of the system's actors gave up. The block was cancelled.
+        WrongLoopError: this is no trio program.
     """
+    policy = StorageFailurePolicy(on_storage_failure)
     registry = DEFAULT_ACTORS.with_actors(actors or {})
     randomness = random.Random(random_seed)  # noqa: S311 - ids and jitter are no secrets
     remembered = ResultCache() if cache is None else cache
     capture = capture_with(redact)
+    if not trio.lowlevel.in_trio_task():
+        raise WrongLoopError(
+            "open_system needs a trio program. In one of asyncio's, run a pipeline in a thread, "
+            "`await asyncio.to_thread(run_pipeline, ...)`, or trio as a guest of asyncio's loop"
+        )
     await trio.lowlevel.checkpoint()
     async with AsyncExitStack() as stack:
         storage_actor = None if storage is None else await stack.enter_async_context(open_storage(storage))
@@ -260,6 +317,7 @@ async def open_system(
         system = System(
             await stack.enter_async_context(open_inner_nursery()),
             storage=storage_actor,
+            on_storage_failure=policy,
             actors=registry,
             randomness=randomness,
             cache=remembered,
@@ -267,10 +325,8 @@ async def open_system(
             root=root,
             observers=tuple(observers),
         )
-        try:
-            yield system
-        finally:
-            system.close()
+        stack.push_async_exit(system.finish)
+        yield system
 
 
 @overload
@@ -303,8 +359,13 @@ def run_pipeline(
 ) -> Any:
     """Run a pipeline in a program that is not a trio program: opens a trio loop and a system just for it.
 
-    Args and errors are those of `System.run` and `open_system`. Inside a trio program use `open_system`.
+    Args and errors are those of `System.run` and `open_system`; inside a trio program it is a `WrongLoopError`.
     """
+    if trio.lowlevel.in_trio_run():
+        raise WrongLoopError(
+            "run_pipeline opens an event loop of its own. In a trio program, run the pipeline in its loop: "
+            "`async with open_system() as system: await system.run(...)`"
+        )
 
     async def main() -> Any:
         async with open_system(storage=storage, observers=observers) as system:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self
 
 from flujo_actors.spans import Span, SpanStatus
+from flujo_actors.storage.pruning import check_what_to_prune, runs_to_prune
 from flujo_actors.storage.records import RunRecord, SpanStatistics
 
 
@@ -21,8 +23,10 @@ class StateBackend(abc.ABC):
     A backend opens itself when it is used first, also after it was closed. `with backend:` opens it at the
     start and closes it at the end.
 
-    Every method raises `DatabaseUnusableError` when the backend opens itself and cannot, and
-    `DatabaseFailedError` when it fails later. What a writing method has not done completely it has not done.
+    Every method raises `DatabaseUnusableError` when the backend opens itself and cannot, and `DatabaseFailedError`
+    when it fails later, by which it says that nothing can be stored: a run that is refused for what it is should
+    be refused with another error. What a writing method has not done completely it has not done. A method must
+    return: what it waits for it should wait for in bounds.
 
     A run whose process has died reads as `interrupted`, where the backend can know; so do those of its spans
     that were recorded as running. Nothing is written to conclude this.
@@ -104,6 +108,51 @@ class StateBackend(abc.ABC):
     @abc.abstractmethod
     def delete_run(self, run_id: str) -> bool:
         """Forget a run and its spans. Says whether there was one."""
+
+    def delete_runs(self, run_ids: Iterable[str]) -> list[str]:
+        """Forget runs and their spans, in several transactions, so that who writes meanwhile does not wait for long.
+
+        Returns:
+            The ids of those that there were.
+        """
+        return [run_id for run_id in run_ids if self.delete_run(run_id)]
+
+    def prune(self, *, older_than: float | None = None, keep: int | None = None, now: float | None = None) -> list[str]:
+        """Forget runs by their age, by their number, or both: then only runs that either would delete.
+
+        Runs that are running or paused are never deleted. Each other run is deleted whole or not at all, but not all
+        of them at once: see `delete_runs`.
+
+        Args:
+            older_than: only runs that ended more than so many seconds ago. One that was interrupted ended when the
+                last of its recorded spans did, or if there is none when it started.
+            keep: not the so many runs that started last, whatever became of them.
+            now: what to count `older_than` back from, wall clock, seconds since the epoch; `None` for now.
+
+        Returns:
+            The ids of the runs that were deleted, the one that started first at the beginning.
+
+        Raises:
+            ValueError: neither `older_than` nor `keep` was given, or one of them is negative.
+        """
+        doomed = self.find_prunable(older_than=older_than, keep=keep, now=now)
+        return self.delete_runs(run.run_id for run in doomed)
+
+    def find_prunable(
+        self, *, older_than: float | None = None, keep: int | None = None, now: float | None = None
+    ) -> list[RunRecord]:
+        """The runs that `prune` would delete, the one that started first at the beginning. Deletes nothing.
+
+        Raises:
+            ValueError: as for `prune`.
+        """
+        check_what_to_prune(older_than, keep)
+        ended_before = None if older_than is None else (time.time() if now is None else now) - older_than
+        return runs_to_prune(self.list_runs(), self._last_activity, ended_before=ended_before, keep=keep)
+
+    def _last_activity(self, run: RunRecord) -> float:
+        """When something of a run happened last that was recorded."""
+        return max((span.end_time or span.start_time for span in self.get_spans(run.run_id)), default=run.started_at)
 
     @abc.abstractmethod
     def get_run(self, run_id: str) -> RunRecord | None:

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
+import math
 import sqlite3
 import threading
+import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from flujo_actors.errors import DatabaseFailedError, DatabaseLockedError
+from flujo_actors.storage.journal import Journal
 from flujo_actors.storage.opening import open_connection, problem_of
 
 Row: TypeAlias = Sequence[Any]
+
+_LOCKED: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+_HARMLESS: Final = (*_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG)
+"""The errors after which a connection is as good as before. After others, of a damaged file for instance, it may not
+notice that what was wrong has been put right."""
+
+_PAGES_AT_ONCE: Final = 500
+"""Pages that are given back in one transaction."""
+
+ROWS_AT_ONCE: Final = 256
+"""How many rows one statement inserts. Each statement lets go of the interpreter's lock, and while the event loop is
+busy gets it back only after a switch interval, 5 ms: with a statement for each row a busy program would store some
+two hundred spans in a second."""
 
 
 class Database:
@@ -21,11 +40,17 @@ class Database:
     Text that UTF-8 does not know, the halves of surrogate pairs, is stored as bytes and comes back as text.
     """
 
-    def __init__(self, path: Path, *, read_only: bool) -> None:
+    def __init__(self, path: Path, *, read_only: bool, lock_timeout: float) -> None:
         self.path = path
         self._read_only = read_only
+        self._lock_timeout = lock_timeout
+        self._journal = Journal(path, lock_timeout)
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        """The file that the connection has open, whatever is at its path now."""
+        self._is_doubtful = False
+        """Whether something has happened after which the connection should be made anew."""
         self._depth = 0
         """How many transactions are open, each inside the one before."""
 
@@ -37,7 +62,10 @@ class Database:
         """
         with self._lock:
             if self._connection is None:
-                self._connection = open_connection(self.path, read_only=self._read_only)
+                self._connection = open_connection(
+                    self.path, read_only=self._read_only, lock_timeout=self._lock_timeout
+                )
+                self._file = _file_at(self.path)
             return self._connection
 
     def close(self) -> None:
@@ -54,21 +82,38 @@ class Database:
         """See `StateBackend.transaction`."""
         with self._lock:
             inner = self._depth > 0
-            self.execute("SAVEPOINT inner" if inner else "BEGIN IMMEDIATE")
-            self._depth += 1
-            try:
+            with self._renewed_if_doubtful():
+                self.execute("SAVEPOINT inner" if inner else "BEGIN IMMEDIATE")
+                self._depth += 1
+                try:
+                    yield
+                    self.execute("RELEASE inner" if inner else "COMMIT")
+                except BaseException:
+                    self._roll_back(inner=inner)
+                    raise
+                finally:
+                    self._depth -= 1
+                if not inner:
+                    self._check_that_it_is_there()
+                    self._journal.keep_small(self.open())
+
+    @contextlib.contextmanager
+    def statement(self) -> Generator[None]:
+        """A transaction for one statement: inside another transaction it is all or nothing by itself."""
+        with self._lock:
+            if self._depth:
                 yield
-                self.execute("RELEASE inner" if inner else "COMMIT")
-            except BaseException:
-                self._roll_back(inner=inner)
-                raise
-            finally:
-                self._depth -= 1
+            else:
+                with self.transaction():
+                    yield
 
     @contextlib.contextmanager
     def snapshot(self) -> Generator[None]:
-        """Read several times from one state of the file, whatever other processes write meanwhile."""
-        with self._lock:
+        """Read several times from one state of the file, whatever other processes write meanwhile.
+
+        What is read should be worked on afterwards: as long as somebody reads from an old state, the journal grows.
+        """
+        with self._lock, self._renewed_if_doubtful():
             if self.open().in_transaction:
                 yield
                 return
@@ -76,7 +121,35 @@ class Database:
             try:
                 yield
             finally:
-                self.execute("ROLLBACK")
+                self._roll_back(inner=False)
+
+    @contextlib.contextmanager
+    def pausing(self) -> Generator[None]:
+        """Do one of many transactions, then wait for as long as it took, so that others may write.
+
+        Who wants to write asks for the lock from time to time, and would miss a gap that is too short.
+        """
+        begun = time.monotonic()
+        yield
+        if not self._depth:
+            time.sleep(time.monotonic() - begun)
+
+    def shrink(self) -> None:
+        """Give what is free in the file back to the disk, step by step; some of it, when others are in the way."""
+        before, free = math.inf, self._free_pages()
+        if not free:
+            return
+        with contextlib.suppress(DatabaseLockedError):
+            while 0 < free < before:
+                with self.pausing():
+                    self.rows(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
+                before, free = free, self._free_pages()
+        with self._lock:
+            self._journal.begin_anew(self.open())
+
+    def _free_pages(self) -> int:
+        count: int = self.rows("PRAGMA freelist_count")[0][0]
+        return count
 
     def execute(self, sql: str, parameters: Row = ()) -> int:
         """Execute one statement. Says how many rows it changed.
@@ -90,17 +163,32 @@ class Database:
             except UnicodeEncodeError:
                 return connection.execute(sql, _storable(parameters)).rowcount
 
-    def execute_many(self, sql: str, rows: Sequence[Row]) -> None:
-        """Execute a statement for each row. To do it again for a row must do no harm.
+    def insert(self, statement: str, rows: Sequence[Row]) -> int:
+        """Insert rows.
+
+        Args:
+            statement: up to and without VALUES.
+            rows: of the same length each, at least one and no more than `ROWS_AT_ONCE`.
+
+        Returns:
+            The number that the last row has got. Those before it have those before.
 
         Raises:
             DatabaseFailedError: SQLite refused.
         """
+        start, last = 0, 0
         with self._used() as connection:
-            try:
-                connection.executemany(sql, rows)
-            except UnicodeEncodeError:
-                connection.executemany(sql, map(_storable, rows))
+            while count := len(rows) - start:
+                # Few different counts, so that SQLite need not compile many statements.
+                size = 2 ** (count.bit_length() - 1)
+                sql = _insertion(statement, len(rows[0]), size)
+                values = list(itertools.chain.from_iterable(rows[start : start + size]))
+                start += size
+                try:
+                    last = connection.execute(sql, values).lastrowid or 0
+                except UnicodeEncodeError:
+                    last = connection.execute(sql, _storable(values)).lastrowid or 0
+        return last
 
     def rows(self, sql: str, parameters: Row = ()) -> list[Row]:
         """The rows that a query gives.
@@ -127,9 +215,30 @@ class Database:
             try:
                 yield connection
             except sqlite3.Error as error:
-                busy = getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-                kind = DatabaseLockedError if busy else DatabaseFailedError
-                raise kind(self.path, problem_of(error)) from error
+                code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the kind of error
+                self._is_doubtful = self._is_doubtful or code not in _HARMLESS
+                kind = DatabaseLockedError if code in _LOCKED else DatabaseFailedError
+                raise kind(self.path, problem_of(error, self._lock_timeout)) from error
+
+    @contextlib.contextmanager
+    def _renewed_if_doubtful(self) -> Generator[None]:
+        """Close the connection after an outermost block in which it became doubtful: the next use makes a new one."""
+        try:
+            yield
+        finally:
+            if self._is_doubtful and not self._depth:
+                self._is_doubtful = False
+                self.close()
+
+    def _check_that_it_is_there(self) -> None:
+        """Notice that the file was removed or replaced: SQLite would go on writing to what nobody will find.
+
+        Raises:
+            DatabaseFailedError: it was. The next use opens, or creates, what is at its path.
+        """
+        if _file_at(self.path) != self._file:
+            self._is_doubtful = True
+            raise DatabaseFailedError(self.path, "it was removed or replaced while it was in use")
 
     def _roll_back(self, *, inner: bool) -> None:
         if not self.open().in_transaction:
@@ -137,6 +246,21 @@ class Database:
         if inner:
             self.execute("ROLLBACK TO inner")
         self.execute("RELEASE inner" if inner else "ROLLBACK")
+
+
+@functools.lru_cache
+def _insertion(statement: str, columns: int, rows: int) -> str:
+    row = f"({','.join('?' * columns)})"
+    return f"{statement} VALUES {','.join([row] * rows)}"
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Which file is at a path, `None` when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _storable(row: Row) -> Row:

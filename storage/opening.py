@@ -14,8 +14,8 @@ from typing import Final
 from flujo_actors.errors import DatabaseUnusableError
 from flujo_actors.storage.migrations import APPLICATION_ID, MIGRATIONS, migrate, version_of
 
-LOCK_WAIT_S: float = 5.0
-"""How long to wait for another process that has locked the file, in seconds."""
+JOURNAL_SIZE: Final = 16 * 2**20
+"""Bytes that the journal keeps on the disk at the most while it is empty."""
 
 _CREATING: Final = threading.Lock()
 
@@ -25,8 +25,13 @@ _SMALLEST_DATABASE: Final = 512
 """Bytes in the smallest page that SQLite knows. What has fewer it may take as empty, and write over it."""
 
 
-def open_connection(path: Path, *, read_only: bool) -> sqlite3.Connection:
+def open_connection(path: Path, *, read_only: bool, lock_timeout: float) -> sqlite3.Connection:
     """A connection to the database at `path`, checked and up to date, for use in any thread.
+
+    Args:
+        path: the file.
+        read_only: whether nothing will be written.
+        lock_timeout: seconds to wait for another process that has locked the file, now and later.
 
     Raises:
         DatabaseUnusableError: it cannot be used. What was in the file is in it still.
@@ -36,18 +41,18 @@ def open_connection(path: Path, *, read_only: bool) -> sqlite3.Connection:
             _create_folders(path.parent)
             _create_file(path)
         _check_file(path, read_only=read_only)
-        return _connect_to_read(path) if read_only else _connect_to_write(path)
+        return _connect_to_read(path, lock_timeout) if read_only else _connect_to_write(path, lock_timeout)
     except OSError as error:
         raise DatabaseUnusableError(path, f"it cannot be opened: {error.strerror} ({error.filename})") from error
     except sqlite3.Error as error:
-        raise DatabaseUnusableError(path, problem_of(error)) from error
+        raise DatabaseUnusableError(path, problem_of(error, lock_timeout)) from error
 
 
-def problem_of(error: sqlite3.Error) -> str:
-    """What is wrong, for the user."""
+def problem_of(error: sqlite3.Error, lock_timeout: float) -> str:
+    """What is wrong, for the user. `lock_timeout` is how long a lock was waited for, in seconds."""
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # the low byte is the kind, the rest says more than is needed
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return f"another process has locked it, and did not let go within {LOCK_WAIT_S:g} s"
+            return f"another process has locked it, and did not let go within {lock_timeout:g} s"
         case sqlite3.SQLITE_NOTADB:
             return _NO_DATABASE
         case sqlite3.SQLITE_READONLY:
@@ -56,6 +61,11 @@ def problem_of(error: sqlite3.Error) -> str:
             return f"it cannot be opened, see the permissions of the file and its folder: {error}"
         case _:
             return str(error)
+
+
+def journal_of(path: Path) -> Path:
+    """The file that SQLite writes what is new into, before it comes into the database."""
+    return path.with_name(f"{path.name}-wal")
 
 
 def _create_folders(folder: Path) -> None:
@@ -97,35 +107,36 @@ def _may_write(path: Path) -> bool:
     return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
-def _connect_to_write(path: Path) -> sqlite3.Connection:
+def _connect_to_write(path: Path, lock_timeout: float) -> sqlite3.Connection:
     # To change a new file's journal SQLite needs it alone, and says at once that it is busy instead of waiting. So
     # processes that create one file together try again.
-    give_up_at = time.monotonic() + LOCK_WAIT_S
+    give_up_at = time.monotonic() + lock_timeout
     while True:
         try:
-            return _try_to_connect_to_write(path)
+            return _try_to_connect_to_write(path, lock_timeout)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up_at:
                 raise
         time.sleep(0.01)
 
 
-def _try_to_connect_to_write(path: Path) -> sqlite3.Connection:
-    connection = _connect(path, "mode=rw")
+def _try_to_connect_to_write(path: Path, lock_timeout: float) -> sqlite3.Connection:
+    connection = _connect(path, "mode=rw", lock_timeout)
     with _closed_on_error(connection):
         _check_identity(connection, path)
-        # These two are written into the file, and asked for again do nothing. Pages of 8 KiB take a tenth less time
-        # for a span than the usual 4.
+        # These three are written into a new file, and do nothing to one that has tables. Pages of 8 KiB take a tenth
+        # less time for a span than the usual 4. What is deleted can be given back to the disk step by step.
         connection.execute("PRAGMA page_size = 8192")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_SIZE}")
         migrate(connection)
         return connection
 
 
-def _connect_to_read(path: Path) -> sqlite3.Connection:
-    connection = _connect(path, _mode_to_read(path))
+def _connect_to_read(path: Path, lock_timeout: float) -> sqlite3.Connection:
+    connection = _connect(path, _mode_to_read(path), lock_timeout)
     with _closed_on_error(connection):
         _check_identity(connection, path)
         if (version := version_of(connection)) < len(MIGRATIONS):
@@ -141,14 +152,13 @@ def _mode_to_read(path: Path) -> str:
     Also a reader puts the index of the journal next to the file, with the file's rights. Where these are not to
     write, whoever writes later could not use it. So there the file is read alone, if there is no journal.
     """
-    journal = path.with_name(f"{path.name}-wal")
-    alone = not (_may_write(path) and _may_write(path.parent)) and not journal.exists()
+    alone = not (_may_write(path) and _may_write(path.parent)) and not journal_of(path).exists()
     return "immutable=1" if alone else "mode=ro"
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
+def _connect(path: Path, mode: str, lock_timeout: float) -> sqlite3.Connection:
     return sqlite3.connect(
-        f"{path.as_uri()}?{mode}", uri=True, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False
+        f"{path.as_uri()}?{mode}", uri=True, timeout=lock_timeout, isolation_level=None, check_same_thread=False
     )
 
 

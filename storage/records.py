@@ -24,11 +24,16 @@ class RunRecord:
     ended_at: float | None = None
     """Wall clock, seconds since the epoch; `None` when no end was recorded."""
     total_cost_usd: float = 0.0
-    """US dollars spent by everything in the run."""
+    """US dollars spent by everything in the run; when it was interrupted, by its recorded spans."""
     total_tokens: int = 0
-    """Prompt and completion tokens spent by everything in the run."""
+    """Prompt and completion tokens spent by everything in the run; when it was interrupted, by its recorded spans."""
     error: str | None = None
     """Why the run did not complete, as one sentence."""
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds from its start to its end; `None` when no end was recorded."""
+        return None if self.ended_at is None else self.ended_at - self.started_at
 
 
 @attrs.frozen

@@ -19,9 +19,13 @@ def context_outside_agents() -> Context:
     return context
 
 
+def agent_at_work() -> LeafActor | None:
+    """The actor of the agent whose code this task runs, of whichever system, if it is still at work."""
+    actor = CURRENT_AGENT.get()
+    return None if actor is None or actor.mailbox.closed else actor
+
+
 def current_agent(system: object) -> LeafActor | None:
     """The actor of the agent whose code this task runs, if it belongs to a run of this system and is at work."""
-    actor = CURRENT_AGENT.get()
-    if actor is None or actor.mailbox.closed or actor.environment.system is not system:
-        return None
-    return actor
+    actor = agent_at_work()
+    return actor if actor is not None and actor.environment.system is system else None

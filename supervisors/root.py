@@ -39,6 +39,7 @@ class RootSupervisor:
         "_cancel_reason",
         "_children",
         "_environment",
+        "_failure",
         "_inside",
         "_name",
         "_reports",
@@ -58,6 +59,7 @@ class RootSupervisor:
         self._reports: Mailbox[Report] = Mailbox("root", 1)
         self._children: Children | None = None
         self._cancel_reason: str | None = None
+        self._failure: Failure | None = None
         environment.on_breach = self.cancel
         limits = environment.settings.usage_limits
         above = None if inside is None else inside.place.meter
@@ -138,14 +140,25 @@ class RootSupervisor:
         """The paths of the leaves that were cancelled with the run."""
         return () if self._children is None else self._children.stopped
 
+    def fail(self, failure: Failure) -> None:
+        """Cancel the run, which then ends as failed for this reason. What it has made until then stays its result."""
+        self._failure = self._failure or failure
+        self.cancel(failure.feedback)
+
     def _judged(self, report: Report) -> Report:
         """The report; when a usage limit was breached that is what the run failed of, whatever else became of it."""
-        breach = self._environment.breach
-        if breach is None:
+        breach, result = self._environment.breach, report.result
+        running = result.failure.running if result.failure else ()
+        if breach is not None:
+            failure, output = usage_limit_failure(breach, running=running), None
+        elif self._failure is not None:
+            failure, output = attrs.evolve(self._failure, running=running, cause=_cause_in(report)), result.output
+        else:
             return report
-        failure = usage_limit_failure(breach, running=report.result.failure.running if report.result.failure else ())
-        result = attrs.evolve(report.result, success=False, output=None, failure=failure, feedback=failure.feedback)
-        return Failed(report.child, result)
+        return Failed(
+            report.child,
+            attrs.evolve(result, success=False, output=output, failure=failure, feedback=failure.feedback),
+        )
 
     @property
     def branch(self) -> ContextBranch:
@@ -158,3 +171,8 @@ def _name_inside(agent: LeafActor, step: AnyStep) -> str:
     before = [run.step_name for run in agent.runs]
     *_, name = distinct_names((agent.step.fallback_name, *before, step.name))
     return name
+
+
+def _cause_in(report: Report) -> Failure | None:
+    """What a run had failed of already when it was stopped for another reason."""
+    return report.result.failure if type(report) is Failed else None

@@ -42,35 +42,39 @@ def _cancel_at(actors: Actors, path: str, reason: str) -> bool:
     return found
 
 
-def snapshot_of(actor: StepActor[Any], now: float, deadline: float = math.inf) -> ActorSnapshot:
+def snapshot_of(
+    actor: StepActor[Any], now: float, deadline: float = math.inf, *, is_cancelled: bool = False
+) -> ActorSnapshot:
     """What an actor and those below it are doing.
 
     Args:
         actor: the actor.
         now: the time, on trio's clock.
         deadline: the nearest time limit above it, on trio's clock.
+        is_cancelled: whether an actor above it was cancelled.
     """
     place = actor.place
     if actor.owns_scope:
         deadline = min(deadline, actor.cancel_scope.deadline)
+    is_cancelled = is_cancelled or actor.cancel_scope.cancel_called
     return ActorSnapshot(
         path=place.path,
         span_id=place.span_id,
         kind=actor.step.kind,
         name=actor.step.name,
-        state=_state_of(actor),
+        state=_state_of(actor, is_cancelled=is_cancelled),
         attempt=actor.attempt,
         running_s=now - place.started_at,
         time_left_s=None if deadline == math.inf else max(deadline - now, 0.0),
         mailbox_length=len(actor.mailbox),
         attributes=dict(place.attributes),
-        children=tuple(snapshot_of(child, now, deadline) for child in actor.below()),
+        children=tuple(snapshot_of(child, now, deadline, is_cancelled=is_cancelled) for child in actor.below()),
     )
 
 
-def _state_of(actor: StepActor[Any]) -> ActorState:
+def _state_of(actor: StepActor[Any], *, is_cancelled: bool) -> ActorState:
     if actor.mailbox.closed:
         return ActorState.ENDED
-    if actor.cancel_scope.cancel_called:
+    if is_cancelled:
         return ActorState.CANCELLING
     return ActorState.RUNNING if actor.has_begun else ActorState.WAITING

@@ -5,7 +5,11 @@ examples until stopped.
 """
 
 import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 _SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -15,3 +19,11 @@ for name, examples in {"default": 60, "ci": 450}.items():
         name, max_examples=examples, deadline=None, derandomize=True, suppress_health_check=_SLOW_IS_FINE
     )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture
+def session_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A runtime folder of the test's own, where control sockets are put. pytest's own folders have too long a path."""
+    with tempfile.TemporaryDirectory(prefix="flujo-test-") as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        yield Path(folder)

@@ -168,6 +168,47 @@ def test_a_value_whose_class_raises_is_named() -> None:
     assert SHOW(Unspeakable()) == "<Unspeakable>"
 
 
+class Endless(Mapping[str, int]):
+    """A mapping that says it has one item, and never stops giving some."""
+
+    def __getitem__(self, key: str) -> int:
+        return 0
+
+    def __iter__(self) -> Iterator[str]:
+        while True:
+            yield "key"
+
+    def __len__(self) -> int:
+        return 1
+
+
+def nested(depth: int) -> Any:
+    value: Any = "inside"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x" * 10_000_000,
+        b"\xff" * 10_000_000,
+        bytearray(10_000_000),
+        ["x"] * 1_000_000,
+        [[]] * 1_000_000,
+        dict.fromkeys(range(1_000_000)),
+        {"x" * 100_000: "y" * 100_000},
+        10**4_000,
+        nested(100_000),
+        Endless(),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_large_costs_no_more_than_what_is_shown(value: Any) -> None:
+    assert len(json.dumps(SHOW(value), ensure_ascii=False)) < 2 * CHARACTERS
+
+
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=300) | st.binary() | st.decimals(),
     lambda inside: (

@@ -30,7 +30,7 @@ from flujo_actors import (
 from flujo_actors.events import AttemptFailed, StepFellBack, StepRetried
 from flujo_actors.snapshots import ActorState
 from flujo_actors.storage import MemoryBackend
-from tests.test_laws import nodes
+from flujo_actors.testing import Trace
 
 ONCE = RetryPolicy(max_attempts=1)
 
@@ -71,7 +71,7 @@ class TestCancellingAPart:
         assert isinstance(a, StepResult)
         assert (a.feedback, a.token_counts, a.attempts) == ("Cancelled: too slow", 1, 1)
         assert (result.success, result.unwrap()["b"], result.total_tokens) == (True, "b", 2)
-        statuses = {node["attributes"]["path"]: node["status"] for node in nodes(result.trace_tree)}
+        statuses = Trace.of(result).statuses()
         assert statuses == {"": "completed", "fan": "completed", "fan/a": "cancelled", "fan/b": "completed"}
 
     async def test_a_whole_subtree_stops_with_every_account_and_span(self, autojump_clock: MockClock) -> None:
@@ -82,7 +82,7 @@ class TestCancellingAPart:
         a = result.unwrap()["a"]
         assert (a.token_counts, result.total_tokens) == (3, 4)
         assert sorted(a.failure.running) == ["fan/a/fan/x", "fan/a/fan/y"]
-        statuses = {node["attributes"]["path"]: node["status"] for node in nodes(result.trace_tree)}
+        statuses = Trace.of(result).statuses()
         assert {path for path, status in statuses.items() if status == "cancelled"} == {
             "fan/a",
             "fan/a/fan",

@@ -15,6 +15,8 @@ PACKAGES = [
     "flujo_actors.storage",
     "flujo_actors.steps",
     "flujo_actors.actors",
+    "flujo_actors.control",
+    "flujo_actors.testing",
     "flujo_actors.telemetry",
 ]
 

@@ -14,7 +14,8 @@ import flujo_actors
 ROOT = Path(flujo_actors.__file__).parent.parent
 
 LAYERS = [
-    {"cli", "demos", "telemetry", "__main__"},
+    {"cli", "demos", "testing", "telemetry", "__main__"},
+    {"control"},
     {"system", "run"},
     {"supervisors", "storage", "actors"},
     {"actor", "mailbox", "messages", "clock", "nurseries", "watching"},

@@ -24,7 +24,7 @@ from flujo_actors import (
 )
 from flujo_actors.events import RunEvent, StepStarted
 from flujo_actors.storage import MemoryBackend, SQLiteBackend
-from tests.test_laws import nodes
+from flujo_actors.testing import Trace
 
 ONCE = RetryPolicy(max_attempts=1)
 
@@ -52,16 +52,12 @@ async def run_inner(data: Any, *, resources: System) -> Any:
     return (await resources.run(inner(), data)).unwrap()
 
 
-def paths(trace: dict[str, Any]) -> list[str]:
-    return [node["attributes"]["path"] for node in nodes(trace)]
-
-
 async def test_it_is_part_of_the_trace_of_the_run_around_it() -> None:
     backend = MemoryBackend()
     async with open_system(storage=backend) as system:
         result = await system.run(outer(run_inner), 21, resources=system)
     assert result.output == 42
-    assert paths(result.trace_tree) == ["", "outer", "outer/inner", "outer/inner/double"]
+    assert Trace.of(result).paths() == ["", "outer", "outer/inner", "outer/inner/double"]
     assert backend.get_trace(result.run_id) == result.trace_tree
     assert [run.run_id for run in backend.list_runs()] == [result.run_id]
 
@@ -86,7 +82,7 @@ async def test_its_own_result_has_its_own_figures_and_a_trace_of_its_part() -> N
         around = await system.run(outer(agent), 1, resources=system)
     (result,) = results
     assert (result.run_id, result.total_cost_usd, around.total_cost_usd) == (around.run_id, 0.25, 1.25)
-    assert paths(result.trace_tree) == ["outer/inner", "outer/inner/double"]
+    assert Trace.of(result).paths() == ["outer/inner", "outer/inner/double"]
     assert result.trace_tree["name"] == "inner"
 
 
@@ -109,7 +105,7 @@ async def test_several_of_one_name_are_told_apart() -> None:
 
     async with open_system() as system:
         result = await system.run(outer(agent), 1, resources=system)
-    assert [path for path in paths(result.trace_tree) if path.count("/") == 1] == ["outer/inner", "outer/inner#2"]
+    assert [path for path in Trace.of(result).paths() if path.count("/") == 1] == ["outer/inner", "outer/inner#2"]
 
 
 async def test_they_may_run_at_the_same_time_and_at_any_depth() -> None:
@@ -129,9 +125,7 @@ async def test_they_may_run_at_the_same_time_and_at_any_depth() -> None:
     async with open_system() as system:
         result = await system.run(outer(deep), 4, resources=system)
     assert result.output == 16
-    assert (
-        len(list(nodes(result.trace_tree))) == 1 + 31 + 30
-    )  # the root; an agent each, and a pipeline for each but one
+    assert len(Trace.of(result).paths()) == 1 + 31 + 30  # the root; an agent each, and a pipeline for each but one
 
 
 async def test_what_an_attempt_that_failed_had_run_is_counted_and_traced_too() -> None:
@@ -161,8 +155,12 @@ async def test_it_is_cancelled_with_the_run_around_it_and_named_among_what_was_r
     assert str(result.failure) == "outer: Timed out after 5.0 s (while running outer/inner/sleep)"
     (record,) = backend.list_runs()
     assert str(record.status) == "failed"
-    statuses = {node["attributes"]["path"]: node["status"] for node in nodes(result.trace_tree)}
-    assert statuses == {"": "failed", "outer": "failed", "outer/inner": "cancelled", "outer/inner/sleep": "cancelled"}
+    assert Trace.of(result).statuses() == {
+        "": "failed",
+        "outer": "failed",
+        "outer/inner": "cancelled",
+        "outer/inner/sleep": "cancelled",
+    }
 
 
 async def test_a_part_of_it_can_be_cancelled_by_its_path(autojump_clock: MockClock) -> None:
@@ -262,7 +260,7 @@ async def test_a_run_on_another_system_or_one_that_was_only_started_is_a_run_of_
     async with open_system(storage=backend) as system, open_system(storage=others) as other:
         result = await system.run(outer(agent), 1, resources=(system, other))
         await started[0].wait()
-    assert (result.total_cost_usd, len(list(nodes(result.trace_tree)))) == (0, 2)
+    assert (result.total_cost_usd, len(Trace.of(result).paths())) == (0, 2)
     assert [record.total_cost_usd for record in others.list_runs()] == [0.25]
     assert sorted(record.total_cost_usd for record in backend.list_runs()) == [0, 0.25]
 

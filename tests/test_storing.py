@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from flujo_actors import AnyStep, Pipeline, Span, SpanStatus, Step, open_system
 from flujo_actors.errors import DatabaseLockedError, DatabaseUnusableError, StorageError
+from flujo_actors.nurseries import open_inner_nursery
 from flujo_actors.storage import MemoryBackend, RunRecord, SQLiteBackend
 from flujo_actors.storage import actor as storage_actor
 from flujo_actors.storage.actor import StorageActor, open_storage
@@ -273,37 +275,66 @@ class TestLockedDatabase:
 
 
 class TestStorageActor:
-    async def test_losses_are_told_once(self) -> None:
+    async def test_who_ends_a_run_is_told_what_is_missing(self) -> None:
         async with open_storage(Broken("spans")) as actor:
             await actor.begin_run(RECORD)
             actor.record_nowait("run", SPAN)
-            await actor.end_run(RECORD).wait()
-            assert "1 span of its trace" in " ".join(actor.losses("run"))
-            assert actor.losses("run") == ()
+            (missing,) = await actor.end_run(RECORD)
+        assert missing == "1 span of its trace (pipeline_run) could not be stored: no spans"
+
+    async def test_the_root_span_is_stored_with_the_end_of_its_run_and_not_before(self) -> None:
+        backend = MemoryBackend()
+        child = attrs.evolve(SPAN, span_id="01", parent_span_id="00", name="step")
+        async with open_storage(backend) as actor:
+            await actor.begin_run(RECORD)
+            actor.record_nowait("run", child)
+            actor.record_nowait("run", SPAN)
+            with trio.fail_after(5):
+                while not backend.get_spans("run"):  # noqa: ASYNC110 - a backend tells nobody
+                    await trio.sleep(0.005)
+            await trio.sleep(2 * storage_actor.BATCH_DELAY)
+            assert backend.get_spans("run") == [child]
+            await actor.end_run(attrs.evolve(RECORD, status=SpanStatus.COMPLETED, ended_at=2.0))
+            assert backend.get_spans("run") == [SPAN, child]
 
     async def test_who_waits_for_an_actor_that_dies_is_let_go(self) -> None:
         class Exiting(MemoryBackend):
             def record_run_end(self, run: RunRecord) -> None:
+                trio.from_thread.run(wait_until, behind)
                 raise SystemExit(3)
 
-        actor = StorageActor(Exiting())
-        waiting = [actor.end_run(RECORD)]
-        with pytest.raises(SystemExit):
-            await actor.run()
-        waiting.append(actor.end_run(RECORD))
-        assert [event.is_set() for event in waiting] == [True, True]
+        async def wait_until(event: trio.Event) -> None:
+            await event.wait()
 
-    async def test_who_waits_behind_the_batch_that_kills_the_actor_is_let_go_too(self) -> None:
-        class Exiting(MemoryBackend):
-            def record_run_end(self, run: RunRecord) -> None:
-                trio.from_thread.run_sync(lambda: waiting.append(actor.end_run(RECORD)))
-                raise SystemExit(3)
+        async def end_behind() -> None:
+            await actor.begin_run(attrs.evolve(RECORD, run_id="behind"))
+            behind.set()
+            told.append(await actor.end_run(attrs.evolve(RECORD, run_id="behind")))
 
+        async def end() -> None:
+            told.append(await actor.end_run(RECORD))
+
+        told: list[tuple[str, ...]] = []
+        behind = trio.Event()
         actor = StorageActor(Exiting())
-        waiting = [actor.end_run(RECORD)]
+
+        async def end_both() -> None:
+            async with open_inner_nursery() as nursery:
+                await actor.begin_run(RECORD)
+                nursery.start_soon(actor.run)
+                nursery.start_soon(shielded, end)
+                await wait_all_tasks_blocked()
+                nursery.start_soon(shielded, end_behind)
+
         with pytest.raises(SystemExit):
-            await actor.run()
-        assert [event.is_set() for event in waiting] == [True, True]
+            await end_both()
+        assert len(told) == 2
+        assert await actor.end_run(RECORD) == ()
+
+
+async def shielded(function: Callable[[], Awaitable[None]]) -> None:
+    with trio.CancelScope(shield=True):
+        await function()
 
 
 class TestOpening:

@@ -15,6 +15,7 @@ from flujo_actors import (
     AnyStep,
     ContextError,
     Pipeline,
+    RetryPolicy,
     RunFailedError,
     SpanStatus,
     Step,
@@ -24,7 +25,7 @@ from flujo_actors import (
     run_pipeline,
 )
 from flujo_actors.errors import SystemClosedError
-from flujo_actors.run import RunAbortedError
+from flujo_actors.run import Run, RunAbortedError
 from flujo_actors.storage import MemoryBackend, SQLiteBackend, StateBackend
 
 
@@ -134,6 +135,68 @@ class TestBlock:
             run = await system.start(Step("late", agent), None, resources=system)
         assert (await run.wait()).output == 2
         assert len(refused) == 1
+
+
+class TestRunsThatAreGoingOn:
+    async def test_a_system_knows_them_in_the_order_of_their_start(self) -> None:
+        async with open_system() as system:
+            started = [await system.start(Step("sleep", trio.sleep), 1000) for _ in range(3)]
+            assert list(system.runs) == started
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(system.run, Step("fourth", trio.sleep), 1000)
+                await trio.testing.wait_all_tasks_blocked()
+                assert [run.record.pipeline for run in system.runs] == ["sleep", "sleep", "sleep", "fourth"]
+                nursery.cancel_scope.cancel()
+            started[1].cancel()
+            await started[1].wait()
+            assert list(system.runs) == [started[0], started[2]]
+            for run in started:
+                run.cancel()
+        assert list(system.runs) == []
+
+    async def test_one_that_an_agent_starts_is_part_of_the_run_around_it(self) -> None:
+        seen: list[int] = []
+
+        async def outer(data: Any, *, resources: System) -> Any:
+            async def inner(data: Any) -> None:
+                seen.append(len(resources.runs))
+                await trio.lowlevel.checkpoint()
+
+            await resources.run(Step("inner", inner), data)
+
+        async with open_system() as system:
+            await system.run(Step("outer", outer), None, resources=system)
+            assert seen == [1]
+            assert not system.runs
+
+    async def test_its_record_says_what_was_spent_so_far_and_in_the_end_how_it_ended(self) -> None:
+        gate = trio.Event()
+
+        async def spend(data: Any, *, usage: UsageMeter) -> None:
+            usage.charge(cost_usd=0.5, prompt_tokens=3)
+            await gate.wait()
+            raise ValueError("boom")
+
+        backend = MemoryBackend()
+        async with open_system(storage=backend) as system:
+            run = await system.start(Step("spend", spend, retry=RetryPolicy(max_attempts=1)), None)
+            await trio.testing.wait_all_tasks_blocked()
+            record = run.record
+            assert (record.status, record.ended_at) == (SpanStatus.RUNNING, None)
+            assert (record.total_cost_usd, record.total_tokens) == (0.5, 3)
+            gate.set()
+            await run.wait()
+        assert run.record == backend.get_run(run.run_id)
+        assert run.record.error == "spend: Agent execution failed with ValueError: boom"
+
+    async def test_the_record_of_a_run_that_never_began_says_so_too(self) -> None:
+        runs: list[Run[int, None]] = []
+        with trio.CancelScope() as scope:
+            async with open_system(storage=MemoryBackend()) as system:
+                runs.append(await system.start(increment(), 1))
+                scope.cancel()
+        assert runs[0].record.status is SpanStatus.CANCELLED
+        assert runs[0].record.ended_at is not None
 
 
 class TestSideBySide:

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 import click
 
 from flujo_actors._version import __version__
+from flujo_actors.cli.cancel import cancel
 from flujo_actors.cli.demo import demo
 from flujo_actors.cli.errors import ExitCode
 from flujo_actors.cli.lens import lens
+from flujo_actors.cli.ps import ps
 from flujo_actors.cli.run import run
 from flujo_actors.cli.text import one_line, until_the_reader_leaves
+from flujo_actors.cli.watch import watch
 from flujo_actors.errors import FlujoError
 
 
@@ -30,6 +33,9 @@ def flujo(*, debug: bool) -> None:
 flujo.add_command(run)
 flujo.add_command(demo)
 flujo.add_command(lens)
+flujo.add_command(ps)
+flujo.add_command(cancel)
+flujo.add_command(watch)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

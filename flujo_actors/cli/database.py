@@ -38,9 +38,34 @@ def open_to_read(given: Path | None) -> SQLiteBackend:
         BadInputError: there is no such file yet.
         DatabaseUnusableError: it is no database of runs.
     """
+    return _open(given, read_only=True)
+
+
+def open_to_change(given: Path | None) -> SQLiteBackend:
+    """The database of past runs, to delete some of them.
+
+    Raises:
+        BadInputError: there is no such file yet.
+        DatabaseUnusableError: it is no database of runs, or may not be written.
+    """
+    return _open(given, read_only=False)
+
+
+def _open(given: Path | None, *, read_only: bool) -> SQLiteBackend:
     path = default_database() if given is None else given
     if not path.exists():
         raise BadInputError(f"there is no database {path} yet; `flujo run` and `flujo demo` make one")
-    backend = SQLiteBackend(path, read_only=True)
+    backend = SQLiteBackend(path, read_only=read_only)
     backend.open()
     return backend
+
+
+def is_missing(database: Path) -> bool:
+    """Whether there is no such file. One that may not be looked at is there: opening it will say what is wrong."""
+    try:
+        database.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 import attrs
+import click
 import trio
 from rich.console import Console
 from rich.text import Text
@@ -20,24 +21,23 @@ from rich.text import Text
 from flujo_actors.cli.errors import AgentExitedError, ExitCode
 from flujo_actors.cli.progress import NoProgress, Progress, ProgressLines, ProgressTree
 from flujo_actors.cli.text import (
-    STATUS_MARKS,
-    STATUS_STYLES,
-    amount,
     as_json_value,
-    duration,
+    closing_line,
     new_console,
     one_line,
     print_json,
     until_the_reader_leaves,
 )
 from flujo_actors.cli.traces import show_trace
+from flujo_actors.control import open_control
+from flujo_actors.errors import ControlUnavailableError
 from flujo_actors.nurseries import exceptions_in
 from flujo_actors.results import PipelineResult
 from flujo_actors.run import Run
 from flujo_actors.spans import SpanStatus, failure_attributes
 from flujo_actors.steps import AnyStep
 from flujo_actors.storage import SQLiteBackend
-from flujo_actors.system import open_system
+from flujo_actors.system import System, open_system
 
 INTERRUPTS = {
     signal.SIGINT: ExitCode.INTERRUPTED,
@@ -83,11 +83,21 @@ class Execution:
         return ExitCode.SUCCESS if result.success else ExitCode.PIPELINE_FAILED
 
     async def _run(self) -> PipelineResult[Any, Any]:
-        async with open_system(storage=SQLiteBackend(self.database)) as system:
+        async with open_system(storage=SQLiteBackend(self.database)) as system, self._control(system):
             run = await system.start(self._limited(), self.data, context=self.context)
             with self._interrupts(run):
                 await self._progress().show(run.events())
                 return await run.wait()
+
+    @asynccontextmanager
+    async def _control(self, system: System) -> AsyncGenerator[None, None]:
+        """Let the run be seen and stopped from other terminals. Where that cannot be, it runs all the same."""
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(open_control(system, self.database))
+            except ControlUnavailableError as error:
+                click.echo(f"warning: other terminals cannot see this run: {one_line(str(error))}", err=True)
+            yield
 
     def _limited(self) -> AnyStep:
         """The pipeline with the limit of the command line, which bounds all its attempts together."""
@@ -169,11 +179,7 @@ def _closing_lines(result: PipelineResult[Any, Any], database: Path) -> Iterator
     """How it ended, what to know about it, and where to look it up."""
     root = result.spans[-1]
     seconds = (root.end_time or root.start_time) - root.start_time
-    spent = amount(result.total_cost_usd, result.total_tokens)
-    yield Text.assemble(
-        (f"{STATUS_MARKS[result.status]} {result.status}", STATUS_STYLES[result.status]),
-        f" in {duration(seconds)}" + (f", {spent}" if spent else ""),
-    )
+    yield closing_line(result.status, seconds, result.total_cost_usd, result.total_tokens)
     if result.failure is not None:
         yield Text(one_line(str(result.failure)), style="red")
     for warning in result.warnings:

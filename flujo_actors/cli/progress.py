@@ -11,8 +11,10 @@ from rich.live import Live
 from rich.text import Text
 from rich.tree import Tree
 
-from flujo_actors.cli.text import STATUS_MARKS, STATUS_STYLES, duration, one_line, shortened
-from flujo_actors.events import RunEvent, StepEnded, StepRetried, StepStarted
+from flujo_actors.cli.text import STATUS_MARKS, STATUS_STYLES, as_text, duration, one_line, shortened
+from flujo_actors.clock import RunClock
+from flujo_actors.events import ChunkProduced, RunEvent, StepEnded, StepRetried, StepStarted
+from flujo_actors.nurseries import open_inner_nursery
 from flujo_actors.spans import SpanStatus
 
 REFRESH_INTERVAL = 0.1
@@ -25,7 +27,7 @@ CHILDREN_SHOWN = 20
 class Progress(Protocol):
     """Something that shows the events of a run."""
 
-    async def show(self, events: trio.MemoryReceiveChannel[RunEvent]) -> None:
+    async def show(self, events: trio.abc.ReceiveChannel[RunEvent]) -> None:
         """Show the events until they end. A checkpoint."""
         ...
 
@@ -33,7 +35,7 @@ class Progress(Protocol):
 class NoProgress:
     """Shows nothing."""
 
-    async def show(self, events: trio.MemoryReceiveChannel[RunEvent]) -> None:
+    async def show(self, events: trio.abc.ReceiveChannel[RunEvent]) -> None:
         """Close the channel at once."""
         await events.aclose()
 
@@ -43,12 +45,19 @@ class ProgressLines:
     """A line when a step has ended, and when it is tried again."""
 
     console: Console
+    with_chunks: bool = False
+    """Whether there is one for each chunk of a streaming agent, too."""
 
-    async def show(self, events: trio.MemoryReceiveChannel[RunEvent]) -> None:
+    async def show(self, events: trio.abc.ReceiveChannel[RunEvent]) -> None:
         """Print until the events end."""
         async for event in events:
-            if line := _line(event):
+            if line := self._chunk_line(event) or _line(event):
                 self.console.print(Text(line), soft_wrap=True)
+
+    def _chunk_line(self, event: RunEvent) -> str:
+        if not self.with_chunks or not isinstance(event, ChunkProduced):
+            return ""
+        return f"{event.path}: chunk {event.number}: {one_line(as_text(event.chunk))}"
 
 
 @attrs.define(eq=False)
@@ -57,6 +66,7 @@ class _Node:
 
     name: str
     started_at: float
+    """Wall clock, seconds since the epoch."""
     status: SpanStatus = SpanStatus.RUNNING
     note: str = ""
     children: list[_Node] = attrs.Factory(list["_Node"])
@@ -70,7 +80,7 @@ class _Node:
             self.left_out += 1
 
     def label(self, now: float) -> Text:
-        time_so_far = duration(now - self.started_at) if self.status is SpanStatus.RUNNING else ""
+        time_so_far = duration(max(now - self.started_at, 0.0)) if self.status is SpanStatus.RUNNING else ""
         mark, style = STATUS_MARKS[self.status], STATUS_STYLES[self.status]
         return Text.assemble((f"{mark} ", style), self.name, (f"  {time_so_far}{self.note}", "dim"))
 
@@ -86,16 +96,18 @@ class _Node:
 class ProgressTree:
     """The tree of steps, drawn anew a few times a second until the run has ended."""
 
-    def __init__(self, console: Console, title: str) -> None:
+    def __init__(self, console: Console, title: str, *, with_chunks: bool = False) -> None:
         self._console = console
         self._title = title
+        self._with_chunks = with_chunks
+        self._clock = RunClock()
         self._root: _Node | None = None
         self._nodes: dict[str, _Node] = {}
 
-    async def show(self, events: trio.MemoryReceiveChannel[RunEvent]) -> None:
+    async def show(self, events: trio.abc.ReceiveChannel[RunEvent]) -> None:
         """Draw until the events end, then once more, and leave that picture standing."""
         with Live(console=self._console, auto_refresh=False, vertical_overflow="ellipsis") as live:
-            async with trio.open_nursery() as nursery:
+            async with open_inner_nursery() as nursery:
                 nursery.start_soon(self._keep_drawing, live)
                 async for event in events:
                     self._apply(event)
@@ -111,12 +123,15 @@ class ProgressTree:
 
     def _draw(self, live: Live) -> None:
         if self._root is not None:
-            live.update(self._root.draw(trio.current_time()), refresh=True)
+            live.update(self._root.draw(self._clock.wall(self._clock.now())), refresh=True)
 
     def _apply(self, event: RunEvent) -> None:
         match event:
             case StepStarted(path, span_id, parent_span_id):
-                self._add(_Node(path.rpartition("/")[2] or self._title, trio.current_time()), span_id, parent_span_id)
+                self._add(_Node(self._name_of(path), event.time), span_id, parent_span_id)
+            case ChunkProduced(_, span_id, _, number, chunk) if self._with_chunks:
+                if node := self._nodes.get(span_id):
+                    node.note = f"  chunk {number}: {shortened(as_text(chunk), 80)}"
             case StepRetried(_, span_id, attempt, _, failure):
                 if node := self._nodes.get(span_id):
                     node.note = f"  attempt {attempt - 1} failed: {shortened(failure.feedback, 80)}"
@@ -126,6 +141,9 @@ class ProgressTree:
                     node.status, node.note = status, f"{duration(result.latency_s)}{why}"
             case _:
                 """The rest would only flicker by. Steps whose end was missed go on being shown as running."""
+
+    def _name_of(self, path: str) -> str:
+        return one_line(path.rpartition("/")[2] or self._title)
 
     def _add(self, node: _Node, span_id: str, parent_span_id: str | None) -> None:
         self._nodes[span_id] = node

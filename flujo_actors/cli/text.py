@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import cattrs
 from rich.console import Console
+from rich.text import Text
 
 from flujo_actors.plain import plain_attributes
 from flujo_actors.spans import SpanStatus
@@ -127,6 +128,15 @@ def dollars(cost_usd: float) -> str:
 def counted(count: int, noun: str) -> str:
     """A number of things: `1 run`, `2 runs`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def closing_line(status: SpanStatus, seconds: float, cost_usd: float, tokens: int) -> Text:
+    """How a run ended, how long it took, and what was spent."""
+    spent = amount(cost_usd, tokens)
+    return Text.assemble(
+        (f"{STATUS_MARKS[status]} {status}", STATUS_STYLES[status]),
+        f" in {duration(seconds)}" + (f", {spent}" if spent else ""),
+    )
 
 
 def as_json_value(value: Any) -> Any:

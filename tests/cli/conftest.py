@@ -102,7 +102,7 @@ Flujo = Callable[..., Outcome]
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, session_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's folder, which is the current one, with `flow.py` in it."""
     (tmp_path / "flow.py").write_text(FLOW)
     monkeypatch.chdir(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -116,6 +117,10 @@ class TestRuns:
         backend.record_run_end(ended := attrs.evolve(RUN, total_tokens=tokens))
         assert backend.get_run("run") == ended
 
+    def test_a_run_has_a_duration_once_it_has_ended(self) -> None:
+        assert RUN.duration_s is None
+        assert attrs.evolve(RUN, ended_at=107.5).duration_s == 7.5
+
     def test_nothing_is_known_of_an_unknown_run(self, backend: StateBackend) -> None:
         assert backend.get_run("no such run") is None
         assert backend.get_trace("no such run") is None
@@ -200,6 +205,36 @@ class TestSpans:
         backend.record_spans("run", [ROOT, CHILD])
         backend.record_spans("run", [ended])
         assert backend.get_spans("run") == [ROOT, ended]
+
+    def test_a_span_that_was_replaced_counts_once_and_as_what_it_is_now(self, backend: StateBackend) -> None:
+        running = attrs.evolve(CHILD, status=SpanStatus.RUNNING, end_time=None)
+        backend.record_spans("run", [ROOT, running, OTHER])
+        backend.record_spans("run", [CHILD, CHILD])
+        backend.record_spans("run", [attrs.evolve(OTHER, status=SpanStatus.RUNNING, end_time=None)])
+        statistics = backend.get_span_statistics("run")
+        assert statistics.by_status == {SpanStatus.COMPLETED: 2, SpanStatus.RUNNING: 1}
+        assert statistics.by_name["fetch"] == NameStatistics(1, 1, 2.0)
+        trace = backend.get_trace("run")
+        assert trace is not None
+        assert [child["status"] for child in trace["children"]] == ["completed", "running"]
+
+    def test_a_replaced_span_goes_with_its_run(self, backend: StateBackend) -> None:
+        backend.record_spans("run", [ROOT, CHILD])
+        backend.record_spans("run", [CHILD])
+        assert backend.delete_run("run")
+        backend.record_run_start(RUN)
+        backend.record_spans("run", [ROOT])
+        assert backend.get_spans("run") == [ROOT]
+        assert backend.get_span_statistics().total == 1
+
+    def test_spans_of_several_runs_that_come_in_turns_are_kept_apart(self, backend: StateBackend) -> None:
+        backend.record_run_start(attrs.evolve(RUN, run_id="run 2"))
+        for number in range(600):
+            span = attrs.evolve(CHILD, span_id=f"{number:04}", start_time=float(number))
+            backend.record_spans("run" if number % 3 else "run 2", [span])
+        assert [int(span.span_id) for span in backend.get_spans("run 2")] == list(range(0, 600, 3))
+        assert backend.delete_run("run 2")
+        assert [int(span.span_id) for span in backend.get_spans("run")] == [n for n in range(600) if n % 3]
 
     def test_runs_do_not_share_spans_of_the_same_id(self, backend: StateBackend) -> None:
         backend.record_run_start(attrs.evolve(RUN, run_id="run 2"))
@@ -375,6 +410,71 @@ class TestTraces:
         assert (trace["status"], trace["end_time"]) == ("failed", 110.0)
         assert trace["children"][0]["status"] == "interrupted"
         assert SpanStatus.RUNNING not in backend.get_span_statistics("run").by_status
+
+
+class TestPruning:
+    """Five runs that ended at 110, 120, 130, one that is running and one that is paused."""
+
+    @pytest.fixture(autouse=True)
+    def runs(self, backend: StateBackend) -> None:
+        for number in 1, 2, 3:
+            record = RunRecord(f"ended {number}", SpanStatus.COMPLETED, "orders", 100.0 + number)
+            backend.record_run_start(record)
+            backend.record_spans(record.run_id, [ROOT, CHILD])
+            backend.record_run_end(attrs.evolve(record, status=SpanStatus.FAILED, ended_at=100.0 + 10 * number))
+        backend.record_run_start(RunRecord("running", SpanStatus.RUNNING, "orders", 1.0))
+        backend.record_run_start(RunRecord("paused", SpanStatus.PAUSED, "orders", 2.0, ended_at=3.0))
+
+    @staticmethod
+    def left(backend: StateBackend) -> list[str]:
+        return sorted(run.run_id for run in backend.list_runs())
+
+    def test_runs_that_ended_too_long_ago_are_deleted_with_their_spans(self, backend: StateBackend) -> None:
+        assert backend.prune(older_than=15.0, now=140.0) == ["ended 1", "ended 2"]
+        assert self.left(backend) == ["ended 3", "paused", "running"]
+        assert backend.get_span_statistics().total == 2
+
+    def test_what_would_be_deleted_can_be_found_first(self, backend: StateBackend) -> None:
+        found = backend.find_prunable(older_than=15.0, now=140.0)
+        assert [run.run_id for run in found] == ["ended 1", "ended 2"]
+        assert len(backend.list_runs()) == 5
+
+    def test_a_run_that_ended_just_so_long_ago_stays(self, backend: StateBackend) -> None:
+        assert backend.prune(older_than=30.0, now=140.0) == []
+
+    def test_age_is_counted_from_now_on_unless_said_otherwise(self, backend: StateBackend) -> None:
+        backend.record_run_start(fresh := RunRecord("fresh", SpanStatus.COMPLETED, "orders", time.time()))
+        backend.record_run_end(attrs.evolve(fresh, ended_at=time.time()))
+        assert backend.prune(older_than=3600.0) == ["ended 1", "ended 2", "ended 3"]
+        assert "fresh" in self.left(backend)
+
+    def test_all_but_the_newest_are_deleted(self, backend: StateBackend) -> None:
+        assert backend.prune(keep=1) == ["ended 1", "ended 2"]
+        assert backend.prune(keep=0) == ["ended 3"]
+
+    def test_runs_that_go_on_are_counted_among_the_newest_and_never_deleted(self, backend: StateBackend) -> None:
+        backend.record_run_start(RunRecord("newest", SpanStatus.RUNNING, "orders", 200.0))
+        assert backend.prune(keep=2) == ["ended 1", "ended 2"]
+        assert self.left(backend) == ["ended 3", "newest", "paused", "running"]
+
+    def test_with_both_conditions_only_what_fits_both_is_deleted(self, backend: StateBackend) -> None:
+        assert backend.prune(older_than=15.0, keep=2, now=140.0) == ["ended 1"]
+
+    @pytest.mark.parametrize(
+        "conditions",
+        [{}, {"older_than": -1.0}, {"older_than": math.nan}, {"keep": -1}, {"older_than": 1.0, "keep": -1}],
+    )
+    def test_conditions_that_make_no_sense_delete_nothing(
+        self, backend: StateBackend, conditions: dict[str, Any]
+    ) -> None:
+        with pytest.raises(ValueError, match="older_than"):
+            backend.prune(**conditions)
+        assert len(backend.list_runs()) == 5
+
+    def test_runs_are_deleted_by_their_ids_and_those_that_were_there_are_named(self, backend: StateBackend) -> None:
+        assert backend.delete_runs(["ended 3", "no such run", "ended 1"]) == ["ended 3", "ended 1"]
+        assert backend.delete_runs(["no such run"]) == []
+        assert self.left(backend) == ["ended 2", "paused", "running"]
 
 
 class TestTransactions:

@@ -123,6 +123,39 @@ def test_a_run_that_had_ended_is_not_interrupted_by_the_death_of_its_process(
     assert backend.get_run("ended") == RunRecord("ended", SpanStatus.COMPLETED, "orders", 100.0, 110.0)
 
 
+def test_an_interrupted_run_has_spent_what_its_recorded_spans_have(
+    process: subprocess.Popen[bytes], backend: SQLiteBackend
+) -> None:
+    spent = {"cost_usd": 0.25, "prompt_tokens": 10, "completion_tokens": 5, "other_tokens": 1}
+    spans = [
+        Span("05", "01", "first", 102.0, 103.0, SpanStatus.COMPLETED, spent),
+        Span("06", "00", "second", 102.0, 103.0, SpanStatus.COMPLETED, {**spent, "cost_usd": 1.0}),
+        Span("07", "06", "inside the second", 102.0, 103.0, SpanStatus.COMPLETED, {"cost_usd": 0.5}),
+        Span("08", "00", "third", 102.0, 103.0, SpanStatus.FAILED, {"prompt_tokens": 100}),
+    ]
+    backend.record_spans("killed", [attrs.evolve(spans[0], attributes={"cost_usd": 99.0})])
+    backend.record_spans("killed", spans)
+    running = backend.get_run("killed")
+    assert running is not None
+    assert (running.total_cost_usd, running.total_tokens) == (0.0, 0)
+    process.kill()
+    process.wait()
+    for run in backend.get_run("killed"), backend.find_runs("k")[0], backend.list_runs(pipeline="orders")[1]:
+        assert run is not None
+        assert (run.run_id, run.status) == ("killed", SpanStatus.INTERRUPTED)
+        assert (run.total_cost_usd, run.total_tokens) == (1.25, 132)
+
+
+def test_an_interrupted_run_is_pruned_by_the_end_of_its_last_span(
+    process: subprocess.Popen[bytes], backend: SQLiteBackend
+) -> None:
+    assert backend.prune(older_than=0.0, now=1000.0) == ["ended"]
+    process.kill()
+    process.wait()
+    assert backend.prune(older_than=10.0, now=114.0) == []
+    assert backend.prune(older_than=10.0, now=114.1) == ["killed"]
+
+
 class TestOwner:
     def test_this_process_lives(self) -> None:
         assert not has_died(current_owner())

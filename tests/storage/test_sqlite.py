@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
-import resource
 import sqlite3
 import stat
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from threading import Barrier
+from typing import Final
 
 import attrs
 import pytest
 
 from flujo_actors.errors import DatabaseFailedError, DatabaseUnusableError
 from flujo_actors.spans import Span, SpanStatus
-from flujo_actors.storage import RunRecord, SQLiteBackend, migrations, opening
+from flujo_actors.storage import RunRecord, SQLiteBackend, migrations, opening, sqlite
+from flujo_actors.storage.owner import current_owner
+from tests.storage.surroundings import bound_user, files_no_larger_than
 
 RUN = RunRecord("run", SpanStatus.RUNNING, "orders", started_at=100.0)
 ROOT = Span("00", None, "pipeline_run", 100.0, 109.0, SpanStatus.COMPLETED, {"kind": "Pipeline"})
@@ -40,17 +42,6 @@ def record_one_run(path: Path) -> None:
     with SQLiteBackend(path) as backend:
         backend.record_run_start(RUN)
         backend.record_spans("run", [ROOT])
-
-
-@contextmanager
-def files_no_larger_than(size: int) -> Generator[None]:
-    """A disk without room, for this process: what it writes beyond `size` bytes of a file fails."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def mode_of(path: Path) -> int:
@@ -153,10 +144,10 @@ class TestFile:
 class TestUnusable:
     """A file that cannot be used is refused in words, and stays as it was."""
 
-    def refuse(self, path: Path, words: str, *, read_only: bool = False) -> None:
+    def refuse(self, path: Path, words: str, *, read_only: bool = False, lock_timeout: float = 5.0) -> None:
         before = path.read_bytes() if path.is_file() else None
         with pytest.raises(DatabaseUnusableError, match=words) as caught:
-            SQLiteBackend(path, read_only=read_only).open()
+            SQLiteBackend(path, read_only=read_only, lock_timeout=lock_timeout).open()
         assert (path.read_bytes() if path.is_file() else None) == before
         assert caught.value.path == path
         assert str(path) in str(caught.value)
@@ -197,14 +188,11 @@ class TestUnusable:
         os.mkfifo(path)
         self.refuse(path, "not a file")
 
-    def test_a_database_that_another_process_keeps_locked(
-        self, recorded: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(opening, "LOCK_WAIT_S", 0.05)
+    def test_a_database_that_another_process_keeps_locked(self, recorded: Path) -> None:
         with closing(sqlite3.connect(recorded, isolation_level=None)) as other:
             other.execute("PRAGMA locking_mode = EXCLUSIVE")
             other.execute("BEGIN EXCLUSIVE")
-            self.refuse(recorded, r"another process has locked it.*0\.05 s")
+            self.refuse(recorded, r"another process has locked it.*0\.05 s", lock_timeout=0.05)
 
     def test_a_file_to_be_read_that_is_not_there_is_not_created(self, path: Path) -> None:
         self.refuse(path, "no such file", read_only=True)
@@ -227,27 +215,8 @@ class TestRights:
             yield folder / "runs.db"
             folder.chmod(0o755)
 
-    @contextmanager
-    def bound_user(self, path: Path) -> Generator[None]:
-        """Be such a user, and the owner of the file and its folder."""
-        if os.geteuid() != 0:
-            yield
-            return
-        for each in (path.parent, *path.parent.iterdir()):
-            os.chown(each, 65534, 65534)
-        groups, group = os.getgroups(), os.getegid()
-        os.setgroups([])
-        os.setegid(65534)
-        os.seteuid(65534)
-        try:
-            yield
-        finally:
-            os.seteuid(0)
-            os.setegid(group)
-            os.setgroups(groups)
-
     def refuse(self, path: Path, words: str, *, read_only: bool = False) -> None:
-        with self.bound_user(path), pytest.raises(DatabaseUnusableError, match=words):
+        with bound_user(path.parent), pytest.raises(DatabaseUnusableError, match=words):
             SQLiteBackend(path, read_only=read_only).open()
 
     def test_a_file_that_may_only_be_read_is_refused(self, recorded: Path) -> None:
@@ -259,15 +228,15 @@ class TestRights:
         recorded.chmod(0o444)
         recorded.parent.chmod(folder_mode)
         for _ in range(2):
-            with self.bound_user(recorded), SQLiteBackend(recorded, read_only=True) as backend:
+            with bound_user(recorded.parent), SQLiteBackend(recorded, read_only=True) as backend:
                 assert backend.get_trace("run") == ROOT.to_dict()
 
     def test_a_file_that_was_read_can_be_written_again(self, recorded: Path) -> None:
         recorded.chmod(0o444)
-        with self.bound_user(recorded), SQLiteBackend(recorded, read_only=True) as backend:
+        with bound_user(recorded.parent), SQLiteBackend(recorded, read_only=True) as backend:
             assert backend.get_run("run") == RUN
         recorded.chmod(0o600)
-        with self.bound_user(recorded), SQLiteBackend(recorded) as backend:
+        with bound_user(recorded.parent), SQLiteBackend(recorded) as backend:
             assert backend.delete_run("run")
 
     def test_a_file_that_may_not_be_read_is_refused(self, recorded: Path) -> None:
@@ -277,7 +246,7 @@ class TestRights:
     def test_a_folder_that_may_only_be_read_is_refused(self, path: Path) -> None:
         path.parent.chmod(0o555)
         self.refuse(path, "cannot be opened: Permission denied")
-        with self.bound_user(path), pytest.raises(DatabaseUnusableError, match="Permission denied"):
+        with bound_user(path.parent), pytest.raises(DatabaseUnusableError, match="Permission denied"):
             SQLiteBackend(path / "folder" / "runs.db").open()
 
     def test_a_file_in_a_folder_that_may_only_be_read_is_refused(self, recorded: Path) -> None:
@@ -297,9 +266,9 @@ class TestUse:
                 backend.delete_run("run")
             assert backend.get_run("run") == RUN
 
-    def test_an_error_of_sqlite_says_which_file_and_why(self, recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(opening, "LOCK_WAIT_S", 0.05)
-        with SQLiteBackend(recorded) as backend, closing(sqlite3.connect(recorded, isolation_level=None)) as other:
+    def test_an_error_of_sqlite_says_which_file_and_why(self, recorded: Path) -> None:
+        backend = SQLiteBackend(recorded, lock_timeout=0.05)
+        with backend, closing(sqlite3.connect(recorded, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(DatabaseFailedError, match="another process has locked it") as caught:
                 backend.delete_run("run")
@@ -361,6 +330,29 @@ class TestMigrations:
             assert connection.execute("SELECT note FROM runs").fetchall() == [(None,)]
             assert connection.execute("PRAGMA user_version").fetchone() == (len(newer),)
 
+    def test_a_file_of_the_first_format_is_read_as_it_was_written(self, path: Path) -> None:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            for statement in (*migrations.MIGRATIONS[0], "PRAGMA user_version = 1"):
+                connection.execute(statement)
+            for key, run_id in enumerate(("one", "two", "empty"), 1):
+                owner = current_owner().to_json()
+                run = (key, run_id, "completed", "orders", 100.0 + key, 109.0, 0.5, 7, None, owner)
+                connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", run)
+            for key, span_id, parent in (2, "00", None), (1, "01", "00"), (2, "01", "00"), (1, "00", None):
+                span = (key, span_id, parent, f"step {key}", 100.0, 109.0, "completed", '{"kind":"Step"}')
+                connection.execute("INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?)", span)
+        with SQLiteBackend(path) as backend:
+            assert [run.run_id for run in backend.list_runs()] == ["empty", "two", "one"]
+            for key, run_id in enumerate(("one", "two"), 1):
+                spans = backend.get_spans(run_id)
+                assert [(span.span_id, span.parent_span_id) for span in spans] == [("00", None), ("01", "00")]
+                assert {span.name for span in spans} == {f"step {key}"}
+                assert spans[0].attributes == {"kind": "Step"}
+            assert backend.get_spans("empty") == []
+            assert backend.delete_run("one")
+            backend.record_spans("two", [attrs.evolve(ROOT, span_id="02", parent_span_id="00")])
+            assert len(backend.get_spans("two")) == backend.get_span_statistics().total == 3
+
     def test_a_migration_that_fails_leaves_the_file_as_it_was(
         self, recorded: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -374,3 +366,58 @@ class TestMigrations:
             assert backend.get_run("run") == RUN
         with closing(sqlite3.connect(recorded)) as connection, pytest.raises(sqlite3.OperationalError, match="note"):
             connection.execute("SELECT note FROM runs")
+
+
+class TestSpace:
+    SPANS: Final = [
+        Span(f"{number:04}", None, "x" * 500, 1.0, 2.0, SpanStatus.COMPLETED, {"path": "x" * 500})
+        for number in range(500)
+    ]
+
+    @classmethod
+    def record(cls, backend: SQLiteBackend, count: int, spans: Sequence[Span] | None = None) -> None:
+        for number in range(count):
+            backend.record_run_start(run := attrs.evolve(RUN, run_id=f"{number}", started_at=float(number)))
+            backend.record_spans(run.run_id, cls.SPANS if spans is None else spans)
+            backend.record_run_end(attrs.evolve(run, status=SpanStatus.COMPLETED, ended_at=float(number)))
+
+    def test_pruning_makes_the_file_smaller(self, path: Path) -> None:
+        with SQLiteBackend(path) as backend:
+            self.record(backend, 20)
+            backend.close()
+            before = path.stat().st_size
+            assert len(backend.prune(keep=2)) == 18
+            assert path.stat().st_size < before / 5
+            assert len(backend.get_spans("19")) == len(self.SPANS)
+
+    def test_pruning_makes_the_file_smaller_later_when_somebody_reads_meanwhile(self, path: Path) -> None:
+        with SQLiteBackend(path) as backend:
+            self.record(backend, 20)
+            backend.close()
+            before = path.stat().st_size
+            with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+                reader.execute("BEGIN")
+                reader.execute("SELECT count(*) FROM spans").fetchall()
+                assert len(backend.prune(keep=2)) == 18
+                assert path.stat().st_size == before
+        assert path.stat().st_size < before / 5
+
+    def test_pruning_in_a_transaction_belongs_to_it(self, path: Path) -> None:
+        with SQLiteBackend(path) as backend:
+            self.record(backend, 3)
+            with suppress(ZeroDivisionError), backend.transaction():
+                assert len(backend.prune(keep=0)) == 3
+                raise ZeroDivisionError
+            assert len(backend.list_runs()) == 3
+
+    def test_others_write_while_very_many_spans_are_pruned(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sqlite, "_SPANS_DELETED_AT_ONCE", 500)
+        with SQLiteBackend(path) as backend, SQLiteBackend(path) as other, ThreadPoolExecutor() as threads:
+            self.record(backend, 20)
+            pruning = threads.submit(backend.prune, keep=0)
+            written = 0
+            while not pruning.done():
+                other.record_run_start(attrs.evolve(RUN, run_id=f"meanwhile {written}"))
+                written += 1
+            assert len(pruning.result()) == 20
+        assert written > 10

@@ -4,7 +4,7 @@ Besides these:
 
 group     the commands put together
 finding   which run is meant, and which runs
-times     points in time as they are written on the command line
+times     points in time and spans of time as they are written on the command line
 failures  showing what a run failed of
 follow    `trace --follow`
 """

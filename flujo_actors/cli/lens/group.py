@@ -8,6 +8,7 @@ from flujo_actors.cli.lens.blame import blame
 from flujo_actors.cli.lens.diff import diff
 from flujo_actors.cli.lens.export import export
 from flujo_actors.cli.lens.listing import list_runs
+from flujo_actors.cli.lens.prune import prune
 from flujo_actors.cli.lens.show import show
 from flujo_actors.cli.lens.spans import spans
 from flujo_actors.cli.lens.stats import stats
@@ -23,5 +24,5 @@ def lens() -> None:
     """
 
 
-for command in (list_runs, show, trace, spans, stats, blame, diff, export):
+for command in (list_runs, show, trace, spans, stats, blame, diff, export, prune):
     lens.add_command(command)

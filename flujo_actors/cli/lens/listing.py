@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 import click
+from rich.console import Console
 from rich.text import Text
 
 from flujo_actors.cli.database import database_option, open_to_read
@@ -47,8 +49,14 @@ def list_runs(
         runs = RunFilter(status, pipeline, since, until).runs(backend, limit)
     if as_json:
         print_json([attrs.asdict(run) for run in runs])
-    elif runs:
-        show_table(_COLUMNS, map(_cells, runs), new_console())
+    else:
+        show_runs(runs, new_console())
+
+
+def show_runs(runs: Sequence[RunRecord], console: Console) -> None:
+    """Print runs, one on a line; or that there are none."""
+    if runs:
+        show_table(_COLUMNS, map(_cells, runs), console)
     else:
         click.echo("no runs")
 

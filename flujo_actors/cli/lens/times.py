@@ -1,4 +1,4 @@
-"""Points in time as they are written on the command line: callbacks of options."""
+"""Points in time and spans of time as they are written on the command line: callbacks of options."""
 
 from __future__ import annotations
 
@@ -12,6 +12,20 @@ import click
 _SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+
+
+def as_age(context: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
+    """A span of time, such as `90s`, `2h`, `1d12h` or `3w`, in seconds.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    if text is None:
+        return None
+    seconds = _seconds_of(text)
+    if seconds is None:
+        raise click.BadParameter(f"{text!r} is not a time such as 90s, 15m, 2h, 3d or 1w", context, parameter)
+    return seconds
 
 
 def as_moment(context: click.Context, parameter: click.Parameter, text: str | None) -> float | None:

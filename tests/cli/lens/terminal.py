@@ -36,6 +36,10 @@ class Terminal:
         while text not in self.shown:
             assert self._read(), f"{text!r} was not printed: {self.shown!r}"
 
+    def write(self, data: bytes) -> None:
+        """Type something."""
+        os.write(self.controller, data)
+
     def read_to_end(self) -> int:
         """Read until the command has ended. Gives its exit code."""
         while self._read():

@@ -22,6 +22,7 @@ COMMANDS = [
     ["blame", "latest", "notes"],
     ["diff", "latest", "latest~1"],
     ["export", "latest", "--format", "html"],
+    ["prune", "--keep", "1", "--yes"],
 ]
 
 every_command = pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -42,6 +43,8 @@ def test_a_database_without_runs_is_said_to_have_none(flujo: Flujo, folder: Path
     outcome = flujo("lens", *command)
     if command[0] in {"list", "stats"}:
         assert (outcome.code, outcome.out) == (0, "no runs\n")
+    elif command[0] == "prune":
+        assert (outcome.code, outcome.out) == (0, "deleted no run\n")
     else:
         assert outcome.code == 2
         assert outcome.error_line == "flujo: there is no run that far back; the database holds no run"
