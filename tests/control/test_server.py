@@ -208,7 +208,7 @@ class TestWatching:
                 yield {"pin": "1234", "text": "a"}
                 await trio.sleep(0.01)
 
-        pipeline = Step[Any, Any, None]("stream", stream, stream_output="last")
+        pipeline = Step[Any, Any, object]("stream", stream, stream_output="last")
         async with (
             open_system(storage=MemoryBackend(), redact=["pin"]) as system,
             open_control(system, database),
