@@ -14,7 +14,7 @@ import attrs
 
 from flujo_actors.failures import Failure
 from flujo_actors.results import StepResult
-from flujo_actors.spans import Span, SpanStatus
+from flujo_actors.spans import SpanStatus
 from flujo_actors.usage import Usage
 
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -126,8 +126,8 @@ class StepEnded(StepEvent):
 
     status: SpanStatus
     result: StepResult
-    span: Span
-    """Its span."""
+    usage: Usage
+    """What the step has spent, all attempts and all that is inside it included."""
 
 
 @attrs.frozen

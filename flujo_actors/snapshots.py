@@ -30,6 +30,8 @@ class ActorSnapshot:
     span_id: str
     kind: str
     """The class of the step."""
+    name: str
+    """What the step itself is called."""
     state: ActorState
     attempt: int
     """Which attempt it is, from 1."""

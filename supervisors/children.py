@@ -22,7 +22,7 @@ import trio
 
 from flujo_actors.context import ContextBranch, Origin
 from flujo_actors.errors import ContextError, MergeConflictError
-from flujo_actors.events import AttemptFailed, StepEnded, StepFellBack, StepRetried, StepStarted
+from flujo_actors.events import AttemptFailed, StepFellBack, StepRetried, StepStarted
 from flujo_actors.failures import Failure, after_attempts, agent_failure, context_failure
 from flujo_actors.mailbox import Mailbox
 from flujo_actors.messages import Cancelled, Completed, Failed, Report, Start
@@ -434,7 +434,7 @@ class Children:
             actor.message.branch.release()
         environment.spans.append(span)
         if environment.watchers:
-            environment.publish(StepEnded, actor.place, span.status, result, span)
+            environment.publish_end(actor.place, span.status, result)
         return result, span
 
     def _conclude_unhurried(self, actor: StepActor[Any], report: Report) -> StepResult:

@@ -14,10 +14,11 @@ import trio
 from flujo_actors.caching import ResultCache
 from flujo_actors.capture import Capture
 from flujo_actors.clock import RunClock
-from flujo_actors.events import RunEvent
+from flujo_actors.events import RunEvent, StepEnded
 from flujo_actors.limits import UsageLimits
 from flujo_actors.options import RunSettings
-from flujo_actors.spans import Span, SpanSink
+from flujo_actors.results import StepResult
+from flujo_actors.spans import Span, SpanSink, SpanStatus
 from flujo_actors.supervisors.place import Place
 from flujo_actors.supervisors.registry import ActorRegistry
 from flujo_actors.usage import Usage, UsageMeter
@@ -154,6 +155,10 @@ class RunEnvironment:
         event = kind(place.path, place.span_id, *details, time=time)
         for watch in tuple(self.watchers):
             watch(event)
+
+    def publish_end(self, place: Place, status: SpanStatus, result: StepResult) -> None:
+        """Tell the watchers that a step has ended, when its span did."""
+        self.publish(StepEnded, place, status, result, place.meter.total(), now=place.started_at + result.latency_s)
 
     def charge_for(self, output: object, meter: UsageMeter, tell: Callable[[Usage], None]) -> None:
         """Count what an agent's output says it cost, once in a run however often the object is passed on.

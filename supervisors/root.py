@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from flujo_actors.context import ContextBranch
-from flujo_actors.events import StepEnded, StepStarted
+from flujo_actors.events import StepStarted
 from flujo_actors.failures import Failure, usage_limit_failure
 from flujo_actors.mailbox import Mailbox
 from flujo_actors.messages import Failed, Report
@@ -105,7 +105,7 @@ class RootSupervisor:
         result = StepResult(step.name, success=False, attempts=0, feedback=failure.feedback, failure=failure)
         span = span_of(step.kind, place, Failed(span_id, result), None, environment)
         environment.spans.append(span)
-        environment.publish(StepEnded, place, span.status, result, span)
+        environment.publish_end(place, span.status, result)
         if environment.sink is not None:
             environment.sink.record_reserved(environment.run_id, span)
         return result

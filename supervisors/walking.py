@@ -61,6 +61,7 @@ def snapshot_of(
         path=place.path,
         span_id=place.span_id,
         kind=actor.step.kind,
+        name=actor.step.name,
         state=_state_of(actor, is_cancelled=is_cancelled),
         attempt=actor.attempt,
         running_s=now - place.started_at,

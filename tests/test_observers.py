@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from decimal import Decimal
 from typing import Any
 
 import attrs
@@ -22,6 +23,8 @@ from flujo_actors import (
     SpanStatus,
     Step,
     System,
+    Usage,
+    UsageMeter,
     open_system,
     run_pipeline,
 )
@@ -139,14 +142,22 @@ async def test_it_is_told_all_that_a_reader_of_events_is_and_at_the_same_times()
     assert recorder.runs[0].events == seen
 
 
-async def test_a_step_ends_with_its_span_which_began_when_the_step_did() -> None:
+async def test_a_step_begins_and_ends_when_its_span_does_and_says_what_it_spent() -> None:
     recorder = Recorder()
+
+    async def spend(data: Any, *, usage: UsageMeter) -> None:
+        usage.charge(cost_usd=0.5, prompt_tokens=3, completion_tokens=1)
+
     async with open_system(observers=[recorder]) as system:
-        result = await system.run(Pipeline[Any, Any, Any]("p", [Step("a", current_span)]), 1)
+        result = await system.run(Pipeline[Any, Any, Any]("p", [Step("a", spend), Step("b", spend)]), 1)
     [watch] = recorder.runs
-    assert tuple(event.span for event in watch.ended) == result.spans
     started = {event.span_id: event.time for event in watch.events if isinstance(event, StepStarted)}
     assert started == {span.span_id: span.start_time for span in result.spans}
+    assert [(event.span_id, event.time) for event in watch.ended] == [
+        (span.span_id, span.end_time) for span in result.spans
+    ]
+    once, twice = Usage(Decimal("0.5"), 3, 1), Usage(Decimal("1.0"), 6, 2)
+    assert [(event.path, event.usage) for event in watch.ended] == [("a", once), ("b", once), ("", twice)]
 
 
 async def test_a_step_is_announced_by_its_own_name() -> None:
@@ -271,7 +282,7 @@ async def test_a_run_that_cannot_begin_for_a_resource_is_told_as_one_step_that_f
         result = await system.run(Step("a", current_span), 1, resources=missing())
     [watch] = recorder.runs
     assert [type(event).__name__ for event in watch.events] == ["StepStarted", "StepEnded"]
-    assert [event.span for event in watch.ended] == list(result.spans)
+    assert [(event.span_id, event.status) for event in watch.ended] == [(result.spans[0].span_id, SpanStatus.FAILED)]
     assert watch.results == [result]
 
 

@@ -208,7 +208,7 @@ def _started(actor: ActorEntry, time: float) -> StepStarted:
         actor.span_id,
         actor.parent_span_id,
         actor.kind,
-        actor.path.rpartition("/")[2],
+        actor.name,
         actor.attributes,
         time=time - actor.running_s,
     )

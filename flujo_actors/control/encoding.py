@@ -20,7 +20,6 @@ from flujo_actors.events import RunEvent
 from flujo_actors.failures import Failure
 from flujo_actors.results import StepResult
 from flujo_actors.snapshots import ActorSnapshot, ActorState
-from flujo_actors.spans import Span
 from flujo_actors.usage import Usage
 
 FAILURES_LIMIT: Final = 20
@@ -43,6 +42,8 @@ class ActorEntry:
     """The actor above; `None` for that of the pipeline."""
     kind: str
     """The class of the step."""
+    name: str
+    """What the step itself is called."""
     state: ActorState
     attempt: int
     """Which attempt it is, from 1."""
@@ -93,6 +94,7 @@ def _entry(actor: ActorSnapshot, parent_span_id: str | None) -> ActorEntry:
         span_id=actor.span_id,
         parent_span_id=parent_span_id,
         kind=USUAL.show(actor.kind),
+        name=USUAL.show(actor.name),
         state=actor.state,
         attempt=actor.attempt,
         running_s=actor.running_s,
@@ -108,10 +110,6 @@ def _encoded(value: object, capture: Capture) -> Any:
             return _Failures().encode(value)
         case StepResult():
             return _result(value)
-        case Span():
-            # Its attributes say what the result says, and what the step was given and gave.
-            fields = {field.name: USUAL.show(getattr(value, field.name)) for field in attrs.fields(Span)}
-            return {**fields, "attributes": {}}
         case Usage():
             return {**attrs.asdict(value), "cost_usd": float(value.cost_usd)}
         case _:

@@ -21,7 +21,7 @@ from flujo_actors.events import (
 )
 from flujo_actors.failures import Failure
 from flujo_actors.observers import BegunRun
-from flujo_actors.spans import SpanStatus
+from flujo_actors.spans import SpanStatus, usage_attributes
 from flujo_actors.steps import Step
 
 Scalar: TypeAlias = str | bool | int | float
@@ -31,8 +31,17 @@ Attributes: TypeAlias = dict[str, Value]
 INVOKE_WORKFLOW: Final = "invoke_workflow"
 INVOKE_AGENT: Final = "invoke_agent"
 
-_USAGE: Final = ("cost_usd", "prompt_tokens", "completion_tokens", "other_tokens")
-"""Attributes of our spans that are passed on, all that is inside a step included."""
+_METADATA: Final = (
+    "exit_reason",
+    "iterations",
+    "items",
+    "cache_hit",
+    "fallback_triggered",
+    "executed_branches",
+    "succeeded_branches",
+    "failed_branches",
+)
+"""What of `StepResult.metadata` is passed on: what pipelines' definitions and supervisors say, no values of users."""
 
 _LISTED: Final = 100
 """Entries of a list that are passed on: a map may have a hundred thousand items."""
@@ -74,11 +83,10 @@ def starting_attributes(run: BegunRun, event: StepStarted) -> Attributes:
 
 def ending_attributes(event: StepEnded) -> Attributes:
     """How a step ended, and what was spent in it, in all attempts and all that is inside."""
-    known, failure = event.span.attributes, event.result.failure
+    failure, metadata = event.result.failure, event.result.metadata
     attributes: Attributes = {"flujo.status": str(event.status), "flujo.attempts": event.result.attempts}
-    attributes.update({f"flujo.{name}": known[name] for name in _USAGE if name in known})
-    for name, value in known.get("metadata", {}).items():  # as the span shows it, perhaps redacted
-        attributes[f"flujo.metadata.{name}"] = plain(value)
+    attributes.update({f"flujo.{name}": value for name, value in usage_attributes(event.usage).items()})
+    attributes.update({f"flujo.metadata.{name}": plain(metadata[name]) for name in _METADATA if name in metadata})
     if failure is not None:
         attributes.update(failure_attributes(failure))
         if event.status is SpanStatus.FAILED:
@@ -86,7 +94,7 @@ def ending_attributes(event: StepEnded) -> Attributes:
     return attributes
 
 
-def usage_attributes(input_tokens: int, output_tokens: int) -> Attributes:
+def own_tokens(input_tokens: int, output_tokens: int) -> Attributes:
     """What a step's own agent spent: no token counts in two spans."""
     attributes: Attributes = {}
     if input_tokens:

@@ -18,11 +18,11 @@ from flujo_actors.telemetry.attributes import (
     ending_attributes,
     exception_raised,
     nanoseconds,
+    own_tokens,
     span_event,
     span_name,
     starting_attributes,
     text,
-    usage_attributes,
 )
 from flujo_actors.telemetry.ids import ProposedIds
 
@@ -131,7 +131,7 @@ class RunSpans(RunObserver):
         ended = self._open.pop(event.span_id, None)
         if ended is None:
             return
-        end_time = nanoseconds(event.time if event.span.end_time is None else event.span.end_time)
+        end_time = nanoseconds(event.time)
         try:
             if ended.span.is_recording():
                 _conclude(ended, event, end_time)
@@ -146,7 +146,7 @@ def _is_in_trace(current: context.Context, span: Span) -> bool:
 def _conclude(ended: _OpenSpan, event: StepEnded, end_time: int) -> None:
     """Write down how a step ended, and what it spent."""
     span = ended.span
-    span.set_attributes(ending_attributes(event) | usage_attributes(ended.input_tokens, ended.output_tokens))
+    span.set_attributes(ending_attributes(event) | own_tokens(ended.input_tokens, ended.output_tokens))
     exception = exception_raised(event)
     if exception is not None:
         span.add_event("exception", exception, end_time)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flujo_actors import Failure, FailureDomain, Span, SpanStatus, StepResult, Usage
+from flujo_actors import Failure, FailureDomain, SpanStatus, StepResult, Usage
 from flujo_actors.control.encoding import (
     ACTORS_LIMIT,
     CONVERTER,
@@ -53,7 +53,6 @@ FAILURE = Failure(
 USAGE = Usage(Decimal("0.1"), 3, 4, 5)
 WHERE = ("fan/a", "00ff")
 TIME = 1700000000.25
-SPAN = Span("00ff", "0f", "a", TIME - 1, TIME, SpanStatus.COMPLETED, {})
 
 EVENTS: list[RunEvent] = [
     StepStarted(*WHERE, None, "Step", "a", {"branch": "a", "item": 3}, time=TIME),
@@ -67,14 +66,18 @@ EVENTS: list[RunEvent] = [
     BranchesMerged(*WHERE, time=TIME, branches=("a", "b")),
     MergeConflictFound(*WHERE, time=TIME, failure=FAILURE),
     StepEnded(
-        *WHERE, time=TIME, status=SpanStatus.COMPLETED, result=StepResult("a", success=True, latency_s=0.5), span=SPAN
+        *WHERE,
+        time=TIME,
+        status=SpanStatus.COMPLETED,
+        result=StepResult("a", success=True, latency_s=0.5),
+        usage=Usage(),
     ),
     StepEnded(
         *WHERE,
         time=TIME,
         status=SpanStatus.FAILED,
         result=StepResult("a", False, None, 3, 1.5, 0.25, 7, feedback="bad", failure=FAILURE),
-        span=SPAN,
+        usage=USAGE,
     ),
     EventsMissed(8),
 ]
@@ -104,7 +107,9 @@ def test_the_result_of_a_step_is_told_without_what_it_carries() -> None:
     result = StepResult(
         "a", success=True, output="secret", step_history=(StepResult("b", success=True),), metadata={"m": 1}
     )
-    told = event_to_json(StepEnded(*WHERE, time=TIME, status=SpanStatus.COMPLETED, result=result, span=SPAN))["result"]
+    told = event_to_json(StepEnded(*WHERE, time=TIME, status=SpanStatus.COMPLETED, result=result, usage=USAGE))[
+        "result"
+    ]
     assert told.keys() == {
         "name", "success", "attempts", "latency_s", "cost_usd", "token_counts", "feedback", "failure",
     }  # fmt: skip
@@ -165,7 +170,7 @@ def test_what_is_no_event_is_refused(value: dict[str, Any]) -> None:
 
 def actor(path: str, number: int, *children: ActorSnapshot) -> ActorSnapshot:
     return ActorSnapshot(
-        path, f"{number:016x}", "Step", ActorState.RUNNING, 1, 2.5, 3.5, 0, {"branch": "b"}, tuple(children)
+        path, f"{number:016x}", "Step", "a", ActorState.RUNNING, 1, 2.5, 3.5, 0, {"branch": "b"}, tuple(children)
     )
 
 

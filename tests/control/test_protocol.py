@@ -48,7 +48,7 @@ REQUESTS: list[Request] = [
 ]
 ANSWERS: list[Answer] = [
     RunsListed(4711, (RUN, RUN), 3),
-    ActorsShown(RUN, 5.5, (ActorEntry("a", "1", None, "Step", ActorState.WAITING, 1, 2.5, None, 0, {"item": 3}),)),
+    ActorsShown(RUN, 5.5, (ActorEntry("a", "1", None, "Step", "a", ActorState.WAITING, 1, 2.5, None, 0, {"item": 3}),)),
     EventTold(EventsMissed(3)),
     CancelAccepted(),
     Ended(RUN),

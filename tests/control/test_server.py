@@ -11,7 +11,6 @@ import pytest
 import trio
 
 from flujo_actors import (
-    AnyStep,
     ParallelStep,
     SpanStatus,
     Step,
@@ -209,7 +208,7 @@ class TestWatching:
                 yield {"pin": "1234", "text": "a"}
                 await trio.sleep(0.01)
 
-        pipeline: AnyStep = Step("stream", stream, stream_output="last")
+        pipeline = Step[Any, Any, object]("stream", stream, stream_output="last")
         async with (
             open_system(storage=MemoryBackend(), redact=["pin"]) as system,
             open_control(system, database),

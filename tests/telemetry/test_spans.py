@@ -178,14 +178,17 @@ async def test_what_every_attempt_has_spent_counts(exported: Exported) -> None:
     assert (spent["gen_ai.usage.input_tokens"], spent["flujo.attempts"]) == (30, 3)
 
 
-async def test_what_a_kind_of_step_says_of_itself_stands_there_too(exported: Exported) -> None:
+async def test_what_kinds_of_steps_say_of_themselves_stands_there_too_but_no_values(
+    exported: Exported,
+) -> None:
     await exported.run(
         Pipeline[Any, Any, Any]("p", [of_every_kind(), CacheStep[Any, Any, Any]("cached", step("a", spend))])
     )
     assert attributes(exported.at("all/grow"))["flujo.metadata.exit_reason"] == "condition"
     assert attributes(exported.at("all/fan"))["flujo.metadata.executed_branches"] == ("left", "right")
-    assert attributes(exported.at("all/choose"))["flujo.metadata.executed_branch_key"] == "yes"
+    assert attributes(exported.at("all/each"))["flujo.metadata.items"] == 2
     assert attributes(exported.at("cached"))["flujo.metadata.cache_hit"] is False
+    assert "flujo.metadata.executed_branch_key" not in attributes(exported.at("all/choose"))
 
 
 async def test_iterations_and_merges_are_events_of_the_step_that_makes_them(exported: Exported) -> None:
