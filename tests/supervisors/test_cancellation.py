@@ -355,7 +355,9 @@ class TestSystemExit:
         assert caught.value is error
         (record,) = backend.list_runs()
         assert record.status in {SpanStatus.CANCELLED, SpanStatus.FAILED}
-        assert {span.status for span in backend.get_spans(record.run_id)} == {SpanStatus.CANCELLED}
+        root, *inner = backend.get_spans(record.run_id)
+        assert root.status is record.status
+        assert {span.status for span in inner} == {SpanStatus.CANCELLED}
 
     async def test_it_goes_through_an_agent_s_own_nursery_as_the_agent_s_group(self) -> None:
         async def interrupt() -> None:
