@@ -9,7 +9,7 @@ import attrs
 
 from flujo_actors.context import ContextBranch
 from flujo_actors.events import StepStarted
-from flujo_actors.failures import Failure, usage_limit_failure
+from flujo_actors.failures import Failure, FailureDomain, usage_limit_failure
 from flujo_actors.mailbox import Mailbox
 from flujo_actors.messages import Failed, Report
 from flujo_actors.nurseries import open_inner_nursery
@@ -141,18 +141,22 @@ class RootSupervisor:
         return () if self._children is None else self._children.stopped
 
     def fail(self, failure: Failure) -> None:
-        """Cancel the run, which then ends as failed for this reason. What it has made until then stays its result."""
-        self._failure = self._failure or failure
-        self.cancel(failure.feedback)
+        """Cancel the run, which then ends as failed for this reason, unless it is being cancelled already.
+
+        What it has made until then stays its result; so does a failure of its own.
+        """
+        if self._cancel_reason is None:
+            self._failure = failure
+            self.cancel(failure.feedback)
 
     def _judged(self, report: Report) -> Report:
         """The report; when a usage limit was breached that is what the run failed of, whatever else became of it."""
-        breach, result = self._environment.breach, report.result
-        running = result.failure.running if result.failure else ()
+        breach, result, own = self._environment.breach, report.result, report.result.failure
+        running = own.running if own else ()
         if breach is not None:
             failure, output = usage_limit_failure(breach, running=running), None
-        elif self._failure is not None:
-            failure, output = attrs.evolve(self._failure, running=running, cause=_cause_in(report)), result.output
+        elif self._failure is not None and (own is None or own.domain is FailureDomain.CANCELLED):
+            failure, output = attrs.evolve(self._failure, running=running), result.output
         else:
             return report
         return Failed(
@@ -171,8 +175,3 @@ def _name_inside(agent: LeafActor, step: AnyStep) -> str:
     before = [run.step_name for run in agent.runs]
     *_, name = distinct_names((agent.step.fallback_name, *before, step.name))
     return name
-
-
-def _cause_in(report: Report) -> Failure | None:
-    """What a run had failed of already when it was stopped for another reason."""
-    return report.result.failure if type(report) is Failed else None

@@ -11,7 +11,15 @@ import attrs
 import pytest
 import trio
 
-from flujo_actors import FailureDomain, Pipeline, Span, SpanStatus, Step, StorageFailurePolicy, open_system
+from flujo_actors import (
+    FailureDomain,
+    Pipeline,
+    Span,
+    SpanStatus,
+    Step,
+    StorageFailurePolicy,
+    open_system,
+)
 from flujo_actors.errors import DatabaseFailedError, DatabaseUnusableError
 from flujo_actors.storage import MemoryBackend, RunRecord, SQLiteBackend
 from flujo_actors.storage import ledger as storage_ledger
@@ -252,6 +260,28 @@ class TestFail:
         assert result.failure is not None
         assert result.failure.domain is FailureDomain.AGENT
         assert "the disk is full" in " ".join(result.warnings)
+
+    async def test_a_run_that_is_being_cancelled_already_ends_as_cancelled(self) -> None:
+        backend, go = Switched(), trio.Event()
+
+        async def wait(data: int) -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                with trio.CancelScope(shield=True):
+                    await go.wait()
+
+        async with open_system(storage=backend, on_storage_failure="fail") as system:
+            run = await system.start(Step("wait", wait), 1)
+            await until(lambda: backend.get_run(run.run_id) is not None)
+            run.cancel(reason="enough")
+            backend.fault = FULL
+            await system.run(Step("another", same), 1)  # its end is what finds out
+            go.set()
+            result = await run.wait()
+        assert result.failure is not None
+        assert result.failure.feedback == "Cancelled: enough"
+        assert result.warnings != ()
 
     async def test_a_run_that_can_be_stored_is_none_of_its_business(self) -> None:
         backend = MemoryBackend()
