@@ -8,7 +8,7 @@ the fields that each had touched, and finds one again when these fields are as t
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -97,9 +97,6 @@ class ResultCache:
 
     def __len__(self) -> int:
         return sum(map(len, self._results.values()))
-
-    def __iter__(self) -> Iterator[CachedResult]:
-        return (result for results in self._results.values() for result in results)
 
     def _drop_oldest(self) -> None:
         key, results = next(iter(self._results.items()))
