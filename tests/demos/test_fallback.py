@@ -182,8 +182,7 @@ async def test_json_has_the_whole_report(folder: Path) -> None:
 
 async def test_a_run_can_be_cancelled_while_it_waits_to_try_again(tmp_path: Path, mock_clock: MockClock) -> None:
     del mock_clock  # it stands still, and so does the wait
-    make_file(tmp_path, "cut.json", "[")
-    make_file(tmp_path, "good.csv", "a\n1\n")
+    make_file(tmp_path, "cut.json", "[1, 2,")
     async with open_system() as system:
         run = await system.start(FALLBACK.pipeline, str(tmp_path), context=FALLBACK.new_context())
         async for event in run.events():
@@ -191,5 +190,5 @@ async def test_a_run_can_be_cancelled_while_it_waits_to_try_again(tmp_path: Path
                 run.cancel(reason="enough")
         result = await run.wait()
     assert result.status is SpanStatus.CANCELLED
-    assert result.total_tokens >= 1
+    assert result.total_tokens == 2
     assert spans_named(result.trace_tree, "read_leniently") == []
