@@ -180,7 +180,7 @@ class Mailbox(Generic[MessageT]):
         self.closed = True
         if self._writers:
             self._turn_writers_away()
-        return self.drain()
+        return self.drain() if self._messages else []
 
     def statistics(self) -> MailboxStatistics:
         """How full the mailbox is now."""

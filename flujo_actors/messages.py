@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeAlias
 import attrs
 
 from flujo_actors.context import ContextBranch
+from flujo_actors.frozen import frozen
 from flujo_actors.results import StepResult
 from flujo_actors.spans import SpanStatus
 
@@ -25,7 +26,7 @@ class TimeLimit:
     """The limit as the user stated it, for the text of the failure."""
 
 
-@attrs.frozen
+@frozen
 class Start:
     """Down: begin to work."""
 
@@ -45,7 +46,7 @@ class Start:
     """What a plugin said of the output of an attempt before, the last time that one did."""
 
 
-@attrs.frozen
+@frozen
 class Completed:
     """Up: the work is done."""
 
@@ -56,7 +57,7 @@ class Completed:
     status: ClassVar[SpanStatus] = SpanStatus.COMPLETED
 
 
-@attrs.frozen
+@frozen
 class Failed:
     """Up: the work failed, in the domain that `result.failure` names."""
 
@@ -67,7 +68,7 @@ class Failed:
     status: ClassVar[SpanStatus] = SpanStatus.FAILED
 
 
-@attrs.frozen
+@frozen
 class Cancelled:
     """Up: the child was stopped from outside; what it spent is in the result."""
 

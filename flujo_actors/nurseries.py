@@ -25,16 +25,14 @@ async def open_inner_nursery() -> AsyncGenerator[trio.Nursery, None]:
 
 def raise_sole(group: BaseExceptionGroup[BaseException]) -> NoReturn:
     """Raise the one error in a nursery's group, which may be a group of the user's own, or the group of several."""
-    if len(group.exceptions) != 1:
-        raise group
-    (error,) = group.exceptions
+    error = group.exceptions[0] if len(group.exceptions) == 1 else group
     # Raising sets the context, to the group; what the error had of its own is kept.
     context = error.__context__
     try:
         raise error
     finally:
         error.__context__ = context
-        del error, context, group
+        del error, context, group  # this frame is in the error's traceback: it must not lead back to the error
 
 
 def split_cancelled(

@@ -12,13 +12,14 @@ from typing_extensions import TypeVar
 from flujo_actors.context import ContextBranch, Origin
 from flujo_actors.errors import RunFailedError
 from flujo_actors.failures import Failure
+from flujo_actors.frozen import frozen
 from flujo_actors.spans import Span, SpanStatus, build_trace
 
 OutputT = TypeVar("OutputT", default=Any)
 ContextT = TypeVar("ContextT", default=Any)
 
 
-@attrs.frozen
+@frozen
 class StepResult:
     """The outcome of one step of a run. A composite's figures are the totals of all work done inside it."""
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 import attrs
 
 from flujo_actors.failures import Failure
+from flujo_actors.frozen import frozen
 from flujo_actors.usage import Usage
 
 ROOT_SPAN_NAME: Final = "pipeline_run"
@@ -31,7 +32,7 @@ class SpanStatus(enum.StrEnum):
     """It was running when its process died. Nobody lives to write this: it is what a reader concludes."""
 
 
-@attrs.frozen
+@frozen
 class Span:
     """What one actor did, flat."""
 

@@ -53,6 +53,7 @@ class Watchers(Generic[EventT]):
         self._closed = True
         for watcher in tuple(self._watchers):
             watcher.close()
+            self._leave(watcher)
 
     def _leave(self, watcher: Watcher[EventT]) -> None:
         with suppress(ValueError):  # it was found out before

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeGuard
 
-from flujo_actors.context import ContextBranch, Origin
 from flujo_actors.failures import Failure, FailureDomain, wrapped_failure
 from flujo_actors.messages import Completed
 from flujo_actors.results import StepResult
 from flujo_actors.steps.mapping import MapStep
 from flujo_actors.supervisors.asking import Answer
-from flujo_actors.supervisors.children import Children
+from flujo_actors.supervisors.children import Children, Contribution
 from flujo_actors.supervisors.fields import get
 from flujo_actors.supervisors.supervisor import Supervisor
 
@@ -29,7 +28,7 @@ class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
         self._outputs: dict[int, Any] = {}
         self._results: dict[int, StepResult] = {}
         """Those of items that ran side by side, where a run keeps all results."""
-        self._written: dict[int, tuple[str, ContextBranch, Origin | None]] = {}
+        self._written: dict[int, Contribution] = {}
         """What items that ran side by side wrote, if they wrote anything."""
 
     async def supervise(self, children: Children, data: Any) -> StepResult:
@@ -47,6 +46,11 @@ class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
         ended = super().history()
         in_order = tuple(self._results[number] for number in sorted(self._results))
         return in_order if len(in_order) == len(ended) else ended
+
+    def stop(self) -> None:
+        """Report, and let go of the results: what has failed in them may lead back to this actor."""
+        super().stop()
+        self._outputs, self._results = {}, {}
 
     async def _one_after_another(self, children: Children, items: Iterator[tuple[int, Any]]) -> StepResult:
         step = self.step
@@ -83,9 +87,8 @@ class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
             if self.environment.settings.keep_results is None:
                 self._results[number] = result
             first_failure = self._note(number, result) or first_failure
-            branch = settled.writer.message.branch
-            if type(settled.report) is Completed and branch.is_touched:
-                self._written[number] = (f"item {number}", branch, children.origin(settled))
+            if type(settled.report) is Completed and settled.writer.message.branch.is_touched:
+                self._written[number] = children.contribution(f"item {number}", settled)
         return self._ended(self._merged() or first_failure)
 
     async def _items(self, data: Any) -> Answer:

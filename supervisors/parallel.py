@@ -18,7 +18,7 @@ from flujo_actors.messages import Completed
 from flujo_actors.results import StepResult
 from flujo_actors.steps import AnyStep
 from flujo_actors.steps.parallel import BranchFailureStrategy, ParallelStep
-from flujo_actors.supervisors.children import Children, Settled
+from flujo_actors.supervisors.children import Children, Contribution
 from flujo_actors.supervisors.fields import get, has_place, put
 from flujo_actors.supervisors.supervisor import Supervisor
 
@@ -30,33 +30,44 @@ BRANCH_RESULTS: Final = "branch_results"
 class ParallelSupervisor(Supervisor[ParallelStep[Any, Any, Any]]):
     """Runs the branches side by side, and merges once, when all are in, in declared order."""
 
-    __slots__ = ("_results", "_settled")
+    __slots__ = ("_contributions", "_results")
 
     def start(self) -> None:
         """No branch has ended yet."""
         super().start()
-        self._settled: dict[str, Settled] = {}
         self._results: dict[str, StepResult] = {}
+        self._contributions: dict[str, Contribution] = {}
+        """What the branches wrote that succeeded. Both in the order in which they ended; in declared order at last."""
 
     async def supervise(self, children: Children, data: Any) -> StepResult:
         """Start as many as may run at once, start others as they end, then merge and judge."""
-        waiting = deque(self.step.children)
+        branches = self.step.children
+        waiting = deque(branches)
         self._start(children, waiting, self.step.max_concurrency or len(waiting), data)
         while children.running_now:
             settled = await children.next_settled()
             name = settled.actor.place.name
-            self._settled[name], self._results[name] = settled, await children.settle(settled)
-            if type(settled.report) is not Completed and self._cancels_siblings():
+            if type(settled.report) is Completed:
+                self._contributions[name] = children.contribution(name, settled)
+            elif self._cancels_siblings():
                 waiting.clear()
                 children.cancel_all(f"branch '{name}' failed")
-            self._start(children, waiting, 1, data)
-        return self._judged(self._merged(children))
+            self._results[name] = await children.settle(settled)
+            if waiting:
+                self._start(children, waiting, 1, data)
+        self._results = {name: self._results[name] for name, _ in branches if name in self._results}
+        self._contributions = {name: self._contributions[name] for name in self._results if name in self._contributions}
+        return self._judged(self._merged())
 
     def history(self) -> tuple[StepResult, ...]:
         """The branches' results in declared order; of a step that was stopped, in the order in which they ended."""
         ended = super().history()
-        in_order = tuple(self._results[name] for name in self._in_order())
-        return in_order if len(in_order) == len(ended) else ended
+        return tuple(self._results.values()) if len(self._results) == len(ended) else ended
+
+    def stop(self) -> None:
+        """Report, and let go of the results: what has failed in them may lead back to this actor."""
+        super().stop()
+        self._results = {}
 
     def _start(self, children: Children, waiting: deque[tuple[str, AnyStep]], count: int, data: Any) -> None:
         shown = children.show(data)
@@ -67,22 +78,12 @@ class ParallelSupervisor(Supervisor[ParallelStep[Any, Any, Any]]):
     def _cancels_siblings(self) -> bool:
         return self.step.on_branch_failure is BranchFailureStrategy.CANCEL
 
-    def _in_order(self) -> list[str]:
-        """The branches that ran, in declared order."""
-        return [name for name, _ in self.step.children if name in self._settled]
-
-    def _succeeded(self) -> list[str]:
-        return [name for name in self._in_order() if type(self._settled[name].report) is Completed]
-
-    def _merged(self, children: Children) -> Failure | None:
+    def _merged(self) -> Failure | None:
         """Merge what the branches that succeeded wrote. A failure when that cannot be done."""
-        step, place, succeeded = self.step, self.place, self._succeeded()
+        step, place, succeeded = self.step, self.place, list(self._contributions)
         reported_before = self._reported()
         refused = self.merge(
-            [
-                (name, self._settled[name].writer.message.branch, children.origin(self._settled[name]))
-                for name in succeeded
-            ],
+            self._contributions.values(),
             strategy=step.merge_strategy,
             field_mapping=step.field_mapping,
             include_keys=step.context_include_keys,
@@ -122,15 +123,15 @@ class ParallelSupervisor(Supervisor[ParallelStep[Any, Any, Any]]):
         self.branch.adopt(fork, self.origin())
 
     def _judged(self, merge_failed: Failure | None) -> StepResult:
-        succeeded, failures = self._succeeded(), self._failures()
+        succeeded, failures = list(self._contributions), self._failures()
         metadata = {
-            "executed_branches": self._in_order(),
+            "executed_branches": list(self._results),
             "succeeded_branches": succeeded,
             "failed_branches": list(failures),
         }
         if merge_failed is not None:
             return self.failed(merge_failed, metadata=metadata)
-        output = {name: self._output_of(name) for name in self._in_order()}
+        output = {name: self._output_of(name) for name in self._results}
         forgiven = self.step.on_branch_failure is BranchFailureStrategy.IGNORE and succeeded
         if not failures or forgiven:
             return self.completed(output, metadata=metadata)
@@ -138,7 +139,7 @@ class ParallelSupervisor(Supervisor[ParallelStep[Any, Any, Any]]):
 
     def _failures(self) -> dict[str, Failure]:
         """The failures by branch, in declared order."""
-        return {name: failure for name in self._in_order() if (failure := self._results[name].failure) is not None}
+        return {name: result.failure for name, result in self._results.items() if result.failure is not None}
 
     def _output_of(self, name: str) -> Any:
         result = self._results[name]
@@ -146,7 +147,7 @@ class ParallelSupervisor(Supervisor[ParallelStep[Any, Any, Any]]):
 
     def _failure(self, failures: dict[str, Failure]) -> Failure:
         texts = [f"branch '{name}' failed: {failure.feedback}" for name, failure in failures.items()]
-        count, total = len(texts), len(self._settled)
+        count, total = len(texts), len(self._results)
         feedback = texts[0]
         if count > 1:
             feedback = f"Parallel step failed: {count} of {total} branches failed. Failures: {'; '.join(texts)}"

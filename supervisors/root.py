@@ -92,6 +92,7 @@ class RootSupervisor:
         finally:
             if self._children is not None:
                 self._children.settle_abandoned()
+            self._environment.on_breach = None
             if self._inside is not None:
                 self._inside.environment.spans.extend(self._environment.spans)
 

@@ -107,6 +107,9 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
         """Send the one report. Its place in the supervisor's mailbox is reserved, so this never waits or fails."""
         self.mailbox.close()
         self.place.reports.deliver(self._report())
+        # A failure's traceback knows this actor, and so do runs inside it: apart, all go without the garbage collector.
+        self.result = self.cause = None
+        self.runs = ()
 
     def completed(self, output: Any, *, metadata: Mapping[str, Any] | None = None) -> StepResult:
         """The result of a success."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import trio
 
-from flujo_actors.context import ContextBranch, Origin, merge
+from flujo_actors.context import Origin, merge
 from flujo_actors.errors import ContextError, MergeConflictError
 from flujo_actors.events import BranchesMerged, MergeConflictFound
 from flujo_actors.failures import (
@@ -23,7 +23,7 @@ from flujo_actors.messages import Start
 from flujo_actors.nurseries import raise_sole, split_cancelled
 from flujo_actors.results import StepResult
 from flujo_actors.supervisors.asking import Answer, call
-from flujo_actors.supervisors.children import Children
+from flujo_actors.supervisors.children import Children, Contribution
 from flujo_actors.supervisors.environment import RunEnvironment
 from flujo_actors.supervisors.place import Place
 from flujo_actors.supervisors.step_actor import StepActor, StepT
@@ -106,13 +106,11 @@ class Supervisor(StepActor[StepT]):
             raise cancelled from None
         return Answer(value)
 
-    def merge(
-        self, contributions: Iterable[tuple[str, ContextBranch, Origin | None]], **options: Any
-    ) -> Failure | None:
+    def merge(self, contributions: Iterable[Contribution], **options: Any) -> Failure | None:
         """Merge what children wrote side by side: all of it, or nothing.
 
         Args:
-            contributions: name, branch and writer of each child that succeeded, in the order that counts.
+            contributions: of each child that succeeded (`Children.contribution`), in the order that counts.
             **options: those of `flujo_actors.context.merge`.
 
         Returns:
@@ -162,6 +160,7 @@ class Supervisor(StepActor[StepT]):
         if self._children is not None:
             self._children.settle_abandoned()
         super().stop()
+        self._children = None  # they know each other: apart, both go without the garbage collector
 
     def below(self) -> Iterable[StepActor[Any]]:
         """The actors of the children."""

@@ -38,6 +38,7 @@ LAYERS = [
         "limits",
         "usage",
         "errors",
+        "frozen",
         "_version",
     },
 ]

@@ -27,6 +27,7 @@ from flujo_actors.context.changes import (
 from flujo_actors.context.freeze import same_value
 from flujo_actors.context.nodes import ListNode, Node, SequenceNode
 from flujo_actors.context.paths import Field, Key, Path
+from flujo_actors.frozen import frozen
 
 _HEAVY: Final = 1_000
 """Entries from which on a writing is watched."""
@@ -34,7 +35,7 @@ _MOST: Final = 4_000_000
 """Entries that the states of one run may keep alive for blame alone, some hundred bytes each at the most."""
 
 
-@attrs.frozen
+@frozen
 class Origin:
     """Who wrote something. All optional: whoever hands writes up says what it knows."""
 

@@ -92,19 +92,22 @@ def new_lazy(source: RecordNode, thawer: Thawer) -> Any:
     """A live object with no field touched."""
     cls: Any = lazy_class(source.shape)
     made = object.__new__(cls)
-    rebase(made, source, thawer)
+    _read_from(made, source, thawer)
     return made
 
 
 def rebase(lazy: Any, source: RecordNode, thawer: Thawer) -> None:
     """Let a live object's unread fields come from another record."""
-    _set_attribute(lazy, "__flujo_source__", source)
-    _set_attribute(lazy, "__flujo_thawer__", thawer)
-    shape = source.shape
-    for name in shape.cached_slots:
+    for name in source.shape.cached_slots:
         with contextlib.suppress(AttributeError):
             object.__delattr__(lazy, name)
-    if shape.kind == "pydantic":
+    _read_from(lazy, source, thawer)
+
+
+def _read_from(lazy: Any, source: RecordNode, thawer: Thawer) -> None:
+    _set_attribute(lazy, "__flujo_source__", source)
+    _set_attribute(lazy, "__flujo_thawer__", thawer)
+    if source.shape.kind == "pydantic":
         for name in PYDANTIC_POCKETS:
             value = source.values.get(name)
             _set_attribute(lazy, name, thawer.thaw(value) if isinstance(value, Node) else value)

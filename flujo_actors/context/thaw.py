@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from flujo_actors.context.advice import Run
 
 _set_attribute: Final = object.__setattr__
+_COPIED_WHOLE: Final[frozenset[type]] = frozenset({DictNode, ListNode, SetNode})
+"""Nodes of builtin containers."""
 
 
 class Thawer:
@@ -49,8 +51,8 @@ class Thawer:
         if name in self.aliased and not self._eager and lazy.__flujo_source__.lineage == self.root.lineage:
             self.fill_aliased(lazy)
         value = self.thaw(node)
-        if self.run is not None and isinstance(node, DictNode | ListNode | SetNode):
-            self.run.copied(lazy.__class__, name, len(node.items))
+        if type(node) in _COPIED_WHOLE and self.run is not None:
+            self.run.copied(lazy.__class__, name, len(cast("DictNode | ListNode | SetNode", node).items))
         # Of two threads that read a field at the same time, both must get the same object.
         return instance_dict(lazy).setdefault(name, value)
 
@@ -99,7 +101,7 @@ class Thawer:
         live = self.thaw(self.root)
         self._eager = False
         for key, node in cast("DictNode", self.root).items.items():
-            if self.run is not None and isinstance(node, DictNode | ListNode | SetNode):
+            if type(node) in _COPIED_WHOLE and self.run is not None:
                 self.run.copied(dict, repr(key), len(node.items))
         return live
 

@@ -189,6 +189,23 @@ class TestRunning:
         assert result.output == {f"b{index}": index for index in range(200)}
         assert result.context.by_name == {str(index): index for index in range(200)}
 
+    async def test_other_tasks_get_their_turn_while_many_branches_end_at_once(self) -> None:
+        step = parallel({f"b{number}": gives(number) for number in range(640)})
+        turns = 0
+
+        async def count_turns(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+            nonlocal turns
+            task_status.started()
+            while True:
+                await trio.lowlevel.checkpoint()
+                turns += 1
+
+        async with trio.open_nursery() as nursery, open_system() as system:
+            await nursery.start(count_turns)
+            await system.run(step, 1)
+            nursery.cancel_scope.cancel()
+        assert turns >= 640 / 32
+
     async def test_without_a_context_nothing_is_merged_and_all_else_is_the_same(self) -> None:
         result = await run(parallel({"a": gives(1), "b": fails()}, on_branch_failure="ignore"))
         assert result.success
