@@ -14,6 +14,7 @@ from typing import cast
 import attrs
 
 from flujo_actors.errors import MergeConflictError
+from flujo_actors.frozen import frozen
 
 
 class FailureDomain(enum.StrEnum):
@@ -47,7 +48,7 @@ class FailureDomain(enum.StrEnum):
     """The step was stopped from outside."""
 
 
-@attrs.frozen
+@frozen
 class Failure:
     """One failure. Plain data but for `exception`, which stays in the process where it was raised."""
 

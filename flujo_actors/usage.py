@@ -13,7 +13,7 @@ from collections.abc import Callable
 from decimal import Context, Decimal
 from typing import Final
 
-import attrs
+from flujo_actors.frozen import frozen
 
 _EXACT: Final = Context(prec=60)
 _ZERO: Final = Decimal(0)
@@ -21,7 +21,7 @@ _MOST: Final = Decimal(10**15)
 """US dollars that one charge may be. Sums of such amounts, to a millionth of a cent and beyond, stay exact."""
 
 
-@attrs.frozen
+@frozen
 class Usage:
     """An amount spent."""
 
