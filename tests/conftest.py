@@ -23,7 +23,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 @pytest.fixture
 def session_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A runtime folder of the test's own, where control sockets are put. pytest's own folders have too long a path."""
-    with tempfile.TemporaryDirectory(prefix="flujo-test-") as folder:
+    """A runtime folder of the test's own, where control sockets are put.
+
+    It is in /tmp: the path of a socket has some hundred bytes at most, and pytest's own folders, or TMPDIR, more.
+    """
+    with tempfile.TemporaryDirectory(prefix="flujo-test-", dir="/tmp") as folder:
         monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
         yield Path(folder)

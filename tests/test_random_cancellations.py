@@ -10,7 +10,6 @@ cleaning up and storing as often as these take place.
 from __future__ import annotations
 
 import gc
-import os
 import random
 import threading
 from collections.abc import Callable, Generator
@@ -46,6 +45,7 @@ from flujo_actors import (
 )
 from flujo_actors.storage import SQLiteBackend
 from flujo_actors.supervisors import StepActor
+from tests.descriptors import LISTED, open_descriptors
 from tests.test_laws import nodes
 
 CANCELLATIONS = 1000
@@ -256,17 +256,13 @@ async def stop_one(system: System, backend: SQLiteBackend, chance: random.Random
     return str(record.status)
 
 
-def descriptors() -> set[str]:
-    return set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names of links, no files
-
-
 def actors() -> set[int]:
     """Those that anything still refers to."""
     gc.collect()
     return {id(thing) for thing in gc.get_objects() if isinstance(thing, StepActor)}
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the kernel does not list a process's descriptors")
+@pytest.mark.skipif(not LISTED.exists(), reason="the kernel does not list a process's descriptors")
 def test_after_a_thousand_random_cancellations_nothing_is_left_and_every_trace_and_total_is_whole(
     tmp_path: Path,
 ) -> None:
@@ -283,11 +279,10 @@ def test_after_a_thousand_random_cancellations_nothing_is_left_and_every_trace_a
                 assert trio.lowlevel.current_statistics().tasks_living == before
 
     trio.run(trio.sleep, 0)  # what trio opens once and keeps
-    # What earlier tests left is collected first, and its descriptors are closed by that.
-    actors_before, threads, before = actors(), threading.active_count(), descriptors()
+    actors_before, threads, before = actors(), threading.active_count(), open_descriptors()
     trio.run(main)
     assert len(ended) == CANCELLATIONS
     assert all(ended.count(status) > 20 for status in ("cancelled", "failed", "completed"))
-    assert descriptors() == before
+    assert open_descriptors() - before == set()
     assert threading.active_count() <= threads + 2  # trio keeps idle threads for some seconds
     assert actors() - actors_before == set()

@@ -165,6 +165,18 @@ async def digest(server: Server, text: str) -> list[dict[str, Any]]:
         return await client.lines()
 
 
+async def until_heard(server: Server) -> None:
+    """Wait until the server has taken in what was sent to it before this.
+
+    It hears of the first of these requests no earlier than of that, though perhaps together with it; when it hears of
+    the second one, it has done with that what it can.
+    """
+    for _ in range(2):
+        async with connected(server) as client:
+            await client.ask("", target="/other")
+            assert await client.status() == 404
+
+
 async def test_a_request_is_answered_part_by_part_and_its_trace_is_stored(tmp_path: Path) -> None:
     async with serving(tmp_path, pace=0) as server:
         *chunks, last = await digest(server, LONG)
@@ -238,8 +250,11 @@ async def test_no_more_are_worked_on_than_there_are_places_and_the_others_wait(t
         await first.first_line()
         async with connected(server) as second, connected(server) as third:
             await second.ask(SHORT)
+            await until_heard(server)
             await third.ask(SHORT)
+            await until_heard(server)
             await third.stream.aclose()  # it leaves while it waits for its turn
+            await until_heard(server)
             await first.stream.aclose()
             assert (await second.first_line()) == {"chunk": "One sentence is answered at\n"}
             assert [line["status"] for line in await second.lines()] == ["completed"]

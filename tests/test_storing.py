@@ -20,6 +20,7 @@ from flujo_actors.nurseries import open_inner_nursery
 from flujo_actors.storage import MemoryBackend, RunRecord, SQLiteBackend
 from flujo_actors.storage import actor as storage_actor
 from flujo_actors.storage.actor import StorageActor, open_storage
+from tests.storage.surroundings import PATIENCE, until
 
 RECORD = RunRecord("run", SpanStatus.RUNNING, "p", started_at=1.0)
 SPAN = Span("00", None, "pipeline_run", 1.0, 2.0, SpanStatus.COMPLETED, {})
@@ -33,15 +34,22 @@ def small_mailbox(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Gated(MemoryBackend):
-    """Writes no spans before `gate` is set; counts what it has written."""
+    """Writes no spans before `gate` is set, and tells when it is to write some; counts what it has written."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.gate = threading.Event()
+        self.reached, self.gate = trio.Event(), threading.Event()
+        self.token = trio.lowlevel.current_trio_token()
         self.batches: list[int] = []
 
+    async def until_runs_wait(self) -> None:
+        """Wait until as much has come as the mailbox takes beside what is being written."""
+        await self.reached.wait()
+        await wait_all_tasks_blocked()
+
     def record_spans(self, run_id: str, spans: Sequence[Span]) -> None:
-        assert self.gate.wait(10)
+        self.token.run_sync_soon(self.reached.set)
+        assert self.gate.wait(PATIENCE)
         self.batches.append(len(spans))
         super().record_spans(run_id, spans)
 
@@ -101,8 +109,7 @@ class TestSlowDisk:
         with mailboxes_watched(monkeypatch) as lengths:
             async with open_system(storage=backend) as system:
                 run = await system.start(chain(100, progress), 0)
-                await trio.sleep(0.1)
-                await wait_all_tasks_blocked()
+                await backend.until_runs_wait()
                 stuck_at = len(progress)
                 backend.gate.set()
                 result = await run.wait()
@@ -114,13 +121,23 @@ class TestSlowDisk:
         assert backend.get_trace(result.run_id) == result.trace_tree
 
     async def test_a_locked_database_makes_the_run_wait(self, tmp_path: Path) -> None:
-        backend, progress = SQLiteBackend(tmp_path / "runs.db"), list[int]()
+        reached, token = trio.Event(), trio.lowlevel.current_trio_token()
+
+        class Telling(SQLiteBackend):
+            @contextmanager
+            def transaction(self) -> Generator[None]:
+                token.run_sync_soon(reached.set)
+                with super().transaction():
+                    yield
+
+        backend, progress = Telling(tmp_path / "runs.db", lock_timeout=PATIENCE), list[int]()
         backend.open()
         with closing(sqlite3.connect(tmp_path / "runs.db", isolation_level=None)) as other:
             async with open_system(storage=backend) as system:
                 other.execute("BEGIN IMMEDIATE")
                 run = await system.start(chain(100, progress), 0)
-                await trio.sleep(0.2)
+                await reached.wait()
+                await wait_all_tasks_blocked()
                 stuck_at = len(progress)
                 other.execute("ROLLBACK")
                 result = await run.wait()
@@ -134,7 +151,7 @@ class TestSlowDisk:
         backend = Gated()
         async with open_system(storage=backend) as system:
             run = await system.start(chain(100), 0)
-            await trio.sleep(0.1)
+            await backend.until_runs_wait()
             run.cancel(reason="enough")
             await wait_all_tasks_blocked()
             backend.gate.set()
@@ -149,7 +166,7 @@ class TestSlowDisk:
         scope = trio.CancelScope()
 
         async def cancel_then_let_go() -> None:
-            await trio.sleep(0.1)
+            await backend.until_runs_wait()
             scope.cancel()
             await wait_all_tasks_blocked()
             backend.gate.set()
@@ -170,7 +187,7 @@ class TestSlowDisk:
         backend = Gated()
         async with open_system(storage=backend) as system:
             runs = [await system.start(chain(10), 0) for _ in range(20)]
-            await trio.sleep(0.05)
+            await backend.until_runs_wait()
             backend.gate.set()
             results = [await run.wait() for run in runs]
         assert all(backend.get_trace(result.run_id) == result.trace_tree for result in results)
@@ -243,9 +260,15 @@ class TestLockedDatabase:
                     raise refusals.pop()
                 super().record_run_start(run)
 
-        backend = LockedOnce()
+        backend, go = LockedOnce(), trio.Event()
+
+        async def wait(data: Any) -> None:
+            await go.wait()
+
         async with open_system(storage=backend) as system:
-            run = await system.start(Step("wait", trio.sleep), 0.1)
+            run = await system.start(Step("wait", wait), 1)
+            await until(lambda: backend.get_run(run.run_id) is not None)
+            go.set()
             result = await run.wait()
         assert refusals == []
         assert result.warnings == ()
@@ -289,9 +312,7 @@ class TestStorageActor:
             await actor.begin_run(RECORD)
             actor.record_nowait("run", child)
             actor.record_nowait("run", SPAN)
-            with trio.fail_after(5):
-                while not backend.get_spans("run"):  # noqa: ASYNC110 - a backend tells nobody
-                    await trio.sleep(0.005)
+            await until(lambda: bool(backend.get_spans("run")))
             await trio.sleep(2 * storage_actor.BATCH_DELAY)
             assert backend.get_spans("run") == [child]
             await actor.end_run(attrs.evolve(RECORD, status=SpanStatus.COMPLETED, ended_at=2.0))
@@ -364,9 +385,7 @@ class TestOpening:
         backend = MemoryBackend()
         async with open_system(storage=backend) as system:
             run = await system.start(Step("sleep", trio.sleep), 1000)
-            with trio.fail_after(5):
-                while backend.get_run(run.run_id) is None:  # noqa: ASYNC110 - a backend tells nobody
-                    await trio.sleep(0.005)
+            await until(lambda: backend.get_run(run.run_id) is not None)
             record = backend.get_run(run.run_id)
             assert record is not None
             assert record.status is SpanStatus.RUNNING

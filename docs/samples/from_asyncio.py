@@ -77,14 +77,12 @@ async def wait_a_little(seconds: float) -> str:
 async def main() -> None:
     backend = MemoryBackend()
     async with Pipelines(backend) as pipelines:
+        too_long = asyncio.create_task(pipelines.run(wait_a_little, 60.0))
         results = await asyncio.gather(*[pipelines.run(wait_a_little, seconds) for seconds in (0.01, 0.02)])
         print([result.unwrap() for result in results])
-        try:
-            async with asyncio.timeout(0.01):
-                await pipelines.run(wait_a_little, 60.0)
-        except TimeoutError:
-            print("given up")
-    print([str(run.status) for run in backend.list_runs()])
+        too_long.cancel()
+        await asyncio.wait([too_long])
+    print(sorted(str(run.status) for run in backend.list_runs()))
 
 
 asyncio.run(main())

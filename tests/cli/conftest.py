@@ -11,6 +11,8 @@ import pytest
 from flujo_actors.cli import main
 
 FLOW = """
+import sys
+
 import attrs
 import trio
 
@@ -41,6 +43,7 @@ async def double(data: int, *, context: Notes) -> int:
 
 @step
 async def wait(data: int) -> int:
+    print("waiting", file=sys.stderr, flush=True)
     await trio.sleep_forever()
     return data
 

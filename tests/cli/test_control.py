@@ -32,20 +32,30 @@ from flujo_actors.control import open_control
 from flujo_actors.storage import SQLiteBackend
 
 
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+async def until_recorded(count: int, database: str) -> None:
+    with SQLiteBackend(database, read_only=True) as backend:
+        while len(backend.list_runs()) < count:
+            await trio.sleep(0.01)
+
+
 @step
 async def begin(data: str) -> str:
-    while not SQLiteBackend(sys.argv[-1] if sys.argv[-1].endswith(".db") else "runs.db", read_only=True).list_runs():
-        await trio.sleep(0.01)
-    print("begun", file=sys.stderr, flush=True)
+    await until_recorded(1, sys.argv[-1] if sys.argv[-1].endswith(".db") else "runs.db")
     return data
 
 
 async def sleep(data: str) -> str:
+    say("begun")
     await trio.sleep_forever()
     return data
 
 
 async def stream(data: str):
+    say("begun")
     number = 0
     while True:
         number += 1
@@ -54,12 +64,14 @@ async def stream(data: str):
 
 
 async def wait_for_the_file(data: str) -> str:
+    say("begun")
     while not await trio.Path("go").exists():
         await trio.sleep(0.01)
     return data
 
 
 async def hold_on(data: str) -> str:
+    say("begun")
     with trio.CancelScope(shield=True):
         await trio.sleep_forever()
     return data
@@ -83,8 +95,9 @@ async def embed(database: str, count: str, control: str) -> None:
         async def start() -> None:
             for _ in range(int(count)):
                 await system.start(fan, "x")
-            await trio.testing.wait_all_tasks_blocked(0.1)
-            print("embedded", file=sys.stderr, flush=True)
+            await until_recorded(int(count), database)
+            await trio.testing.wait_all_tasks_blocked()
+            say("embedded")
             await trio.sleep_forever()
 
         if control == "control":
@@ -100,8 +113,10 @@ if __name__ == "__main__":
 
 
 @pytest.fixture(autouse=True)
-def _flow(folder: Path) -> None:
+def _flow(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The flow is there, and its processes may take their time to answer."""
     (folder / "slow.py").write_text(FLOW)
+    monkeypatch.setattr("flujo_actors.control.client.ANSWER_TIMEOUT_S", 60.0)
 
 
 @contextmanager
@@ -115,10 +130,11 @@ def killed_at_the_end(process: subprocess.Popen[bytes]) -> Generator[subprocess.
 
 @contextmanager
 def running(folder: Path, name: str = "pipeline", *options: str) -> Generator[subprocess.Popen[bytes], None, None]:
-    """A `flujo run` that has begun, is recorded, and goes on until it is stopped."""
+    """A `flujo run` that is recorded, is in its second step, and goes on until it is stopped."""
     process = start("run", f"slow.py:{name}", "--input", "x", *options, folder=folder)
     with killed_at_the_end(process):
-        wait_for_line(process, b"begun")
+        for _ in "abc" if name == "pipeline" else "a":
+            wait_for_line(process, b"begun")
         yield process
 
 
@@ -138,14 +154,6 @@ def listed(flujo: Flujo, *options: str) -> list[dict[str, Any]]:
     assert (outcome.code, outcome.err) == (0, "")
     runs: list[dict[str, Any]] = json.loads(outcome.out)
     return runs
-
-
-def the_run(flujo: Flujo, *, actors: int) -> dict[str, Any]:
-    """The one run that is going on, once it has so many actors."""
-    while (found := listed(flujo))[0]["actors"] != actors:
-        pass
-    (run,) = found
-    return run
 
 
 def sockets_in(folder: Path) -> list[Path]:
@@ -196,10 +204,10 @@ class TestPs:
     def test_a_process_that_does_not_answer_is_named_and_its_run_marked(
         self, flujo: Flujo, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("flujo_actors.control.client.ANSWER_TIMEOUT_S", 0.3)
         with embedding(folder) as process:
             (run,) = listed(flujo)
             process.send_signal(signal.SIGSTOP)
+            monkeypatch.setattr("flujo_actors.control.client.ANSWER_TIMEOUT_S", 0.3)
             outcome = flujo("ps", "--json")
             assert outcome.error_line == f"warning: Process {process.pid} does not answer; an agent may block it"
             (marked,) = json.loads(outcome.out)
@@ -258,7 +266,7 @@ class TestPs:
 class TestCancel:
     def test_a_run_is_cancelled_and_says_why(self, flujo: Flujo, folder: Path, session_folder: Path) -> None:
         with running(folder) as process:
-            run = the_run(flujo, actors=5)
+            (run,) = listed(flujo)
             outcome = flujo("cancel", run["run_id"][:6], "--reason", "enough")
             assert (outcome.code, outcome.out) == (0, f"cancelled run {run['run_id']}\n")
             _, errors = process.communicate()
@@ -268,7 +276,7 @@ class TestCancel:
 
     def test_a_part_is_cancelled_and_the_run_goes_on(self, flujo: Flujo, folder: Path) -> None:
         with running(folder) as process:
-            run = the_run(flujo, actors=5)
+            (run,) = listed(flujo)
             outcome = flujo("cancel", run["run_id"], "fan/b")
             assert (outcome.code, outcome.out) == (0, f"cancelled fan/b of run {run['run_id']}\n")
             assert listed(flujo)[0]["actors"] == 4
@@ -279,14 +287,14 @@ class TestCancel:
 
     def test_who_does_not_wait_is_told_that_it_is_under_way(self, flujo: Flujo, folder: Path) -> None:
         with running(folder) as process:
-            run = the_run(flujo, actors=5)
+            (run,) = listed(flujo)
             outcome = flujo("cancel", run["run_id"], "--no-wait")
             assert outcome == Outcome(0, f"cancelling run {run['run_id']}\n", "")
             process.wait()
 
     def test_where_nothing_is_running_it_says_what_is(self, flujo: Flujo, folder: Path) -> None:
         with running(folder):
-            run = the_run(flujo, actors=5)
+            (run,) = listed(flujo)
             outcome = flujo("cancel", run["run_id"], "fan/d")
             assert outcome.code == 2
             beginning = f"flujo: nothing is running at 'fan/d' in run {run['run_id']}; running there: "
@@ -391,7 +399,7 @@ class TestWatch:
 
     def test_as_json_it_gives_the_actors_each_event_and_the_end_a_line_each(self, flujo: Flujo, folder: Path) -> None:
         with running(folder, "streaming"):
-            run = the_run(flujo, actors=2)
+            (run,) = listed(flujo)
             with killed_at_the_end(start("watch", run["run_id"], "--json", folder=folder)) as watcher:
                 assert watcher.stdout is not None
                 lines = [json.loads(watcher.stdout.readline()) for _ in range(4)]
@@ -418,7 +426,7 @@ class TestWatch:
         self, options: list[str], flujo: Flujo, folder: Path
     ) -> None:
         with running(folder, "streaming" if options else "pipeline"):
-            run = the_run(flujo, actors=2 if options else 5)
+            (run,) = listed(flujo)
             controller, terminal = pty.openpty()
             environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"}
             command = [*FLUJO, "watch", run["run_id"], *options]

@@ -38,7 +38,7 @@ def test_an_interrupt_ends_the_run_cleanly_with_its_spans_stored(
     folder: Path, number: signal.Signals, code: int
 ) -> None:
     with start("run", "flow.py:waiting", "--input", "3", folder=folder) as process:
-        wait_for_line(process, b"double: completed")
+        wait_for_line(process, b"waiting")
         process.send_signal(number)
         _, errors = process.communicate()
     assert process.returncode == code

@@ -7,11 +7,7 @@ from pathlib import Path
 
 import pytest
 
-
-def open_files() -> int:
-    """How many files this process has open, where the platform says so."""
-    folder = Path("/proc/self/fd")
-    return len(list(folder.iterdir())) if folder.exists() else 0
+from tests.descriptors import open_descriptors
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +23,8 @@ def database(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def _nothing_left(session_folder: Path) -> Iterator[None]:
-    """After the test there are as many open files as before, and no socket."""
-    before = open_files()
+    """The test leaves no open file, and no socket."""
+    before = open_descriptors()
     yield
     assert [path.name for path in session_folder.rglob("*") if path.is_socket()] == []
-    assert open_files() == before
+    assert open_descriptors() - before == set()

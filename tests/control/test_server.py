@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from flujo_actors import (
     ParallelStep,
@@ -21,7 +22,15 @@ from flujo_actors import (
 from flujo_actors import run as run_module
 from flujo_actors.control import conversation, open_control
 from flujo_actors.control.addresses import open_listener
-from flujo_actors.control.client import Answers, ControlledRun, find_runs, open_conversation, open_watch
+from flujo_actors.control.client import (
+    ANSWER_TIMEOUT_S,
+    Answers,
+    ControlledRun,
+    Survey,
+    find_runs,
+    open_conversation,
+    open_watch,
+)
 from flujo_actors.control.protocol import (
     ActorsShown,
     CancelAccepted,
@@ -129,18 +138,26 @@ class TestFindingRuns:
             assert {each.status.actors for each in found.runs} == {4}
             assert found.problems == ()
 
-    async def test_a_process_that_does_not_answer_is_named(
-        self, database: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("flujo_actors.control.client.ANSWER_TIMEOUT_S", 0.1)
+    async def test_a_process_that_does_not_answer_is_named(self, database: Path, mock_clock: MockClock) -> None:
+        found: list[Survey] = []
+
+        async def find() -> None:
+            found.append(await find_runs(database))
+
         async with controlled(database) as (system, _):
             await system.start(sleeping(), 1)
             listener, path = open_listener(database)
-            with listener:
-                found = await find_runs(database)
+            with trio.socket.from_stdlib_socket(listener) as dumb:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(find)
+                    asked, _ = await dumb.accept()
+                    await trio.testing.wait_all_tasks_blocked()  # so that the other one has answered
+                    mock_clock.jump(ANSWER_TIMEOUT_S)
+                asked.close()
             path.unlink()
-            assert len(found.runs) == 1
-            assert found.problems == (f"Process {os.getpid()} does not answer; an agent may block it",)
+        (survey,) = found
+        assert len(survey.runs) == 1
+        assert survey.problems == (f"Process {os.getpid()} does not answer; an agent may block it",)
 
 
 class TestWatching:

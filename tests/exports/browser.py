@@ -108,8 +108,10 @@ class Browser:
         opened = Page(self, target, session)
         for domain in ("Page", "Runtime", "Log", "Network"):
             opened.call(f"{domain}.enable")
-        opened.call("Page.navigate", url=page.as_uri())
-        opened.wait_until("location.href !== 'about:blank' && document.readyState === 'complete'")
+        opened.call("Page.setLifecycleEventsEnabled", enabled=True)
+        loader = opened.call("Page.navigate", url=page.as_uri())["loaderId"]
+        while not any(_is_end_of_loading(event, loader) for event in self.events):
+            self.events.append(self._next_message())
         return opened
 
     def _next_message(self) -> Mapping[str, Any]:
@@ -122,6 +124,14 @@ class Browser:
         message, _, self._buffer = self._buffer.partition(b"\0")
         decoded: Mapping[str, Any] = json.loads(message)
         return decoded
+
+
+def _is_end_of_loading(event: Mapping[str, Any], loader: str) -> bool:
+    """Whether everything of what a loader was to load is there. A question to the page before that may be lost."""
+    if event["method"] != "Page.lifecycleEvent":
+        return False
+    told: Mapping[str, Any] = event["params"]
+    return (told["name"], told["loaderId"]) == ("load", loader)
 
 
 class Page:

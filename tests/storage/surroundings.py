@@ -17,6 +17,9 @@ from flujo_actors.storage import RunRecord, SQLiteBackend, StateBackend
 
 Result = PipelineResult[Any, Any]
 
+PATIENCE = 60.0
+"""Seconds after which a test gives up."""
+
 
 def same(data: int) -> int:
     """An agent that does nothing."""
@@ -35,7 +38,7 @@ class Held:
     async def finish(self) -> Result:
         """Let it go on."""
         self._go.set()
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             return await self.run.wait()
 
 
@@ -71,7 +74,7 @@ async def held_run(
 
 async def until(holds: Callable[[], bool]) -> None:
     """Wait for what nobody tells. It is asked in a thread, and may read files."""
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE):
         while not await trio.to_thread.run_sync(holds):  # noqa: ASYNC110 - there is no event
             await trio.sleep(0.005)
 

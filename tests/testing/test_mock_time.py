@@ -83,11 +83,20 @@ class TestThreads:
         assert (result.success, result.step_history[0].latency_s) == (True, 0.0)
 
     def test_left_to_itself_an_autojump_clock_does_not_see_threads(self) -> None:
+        over = threading.Event()
+
+        async def agent(data: int) -> int:
+            await trio.to_thread.run_sync(over.wait, abandon_on_cancel=True)
+            return data
+
         async def main() -> bool:
             async with open_system() as system:
-                return (await system.run(use_a_thread, 1)).success
+                return (await system.run(Step("thread", agent, timeout=1.0, retry=ONCE), 1)).success
 
-        assert not trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+        try:
+            assert not trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+        finally:
+            over.set()
 
     def test_a_database_takes_no_time(self, tmp_path: Path) -> None:
         backend = SQLiteBackend(tmp_path / "runs.db")
