@@ -18,7 +18,7 @@ from flujo_actors.observers import BegunRun, Observer, RunObserver, observe
 from flujo_actors.resources import open_resources
 from flujo_actors.results import PipelineResult, StepResult
 from flujo_actors.snapshots import ActorSnapshot
-from flujo_actors.spans import Span, SpanStatus, failure_attributes
+from flujo_actors.spans import Span, SpanStatus, abridged, failure_attributes
 from flujo_actors.steps import AnyStep
 from flujo_actors.storage.actor import StorageActor
 from flujo_actors.storage.policy import StorageFailurePolicy
@@ -262,7 +262,7 @@ class Run(Generic[OutputT, ContextT]):
             ended_at=None if status is SpanStatus.RUNNING else clock.wall(clock.now()),
             total_cost_usd=self._root.meter.cost_usd,
             total_tokens=self._root.meter.total_tokens,
-            error=error,
+            error=None if error is None else abridged(error),
         )
 
 
