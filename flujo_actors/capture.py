@@ -160,9 +160,7 @@ class _Showing:
             return self._bytes(value)
         if isinstance(value, Mapping):
             return self._fields(value.items(), len(value), level)
-        if isinstance(value, tuple) and hasattr(value, "_fields"):
-            return self._fields(zip(value._fields, value, strict=True), len(value), level)
-        if isinstance(value, Sequence | AbstractSet) and not isinstance(value, range | memoryview):
+        if _is_list(value):
             return self._items(value, len(value), level)
         names = _field_names(value)
         if names is not None:
@@ -216,11 +214,20 @@ class _Showing:
         return shown
 
 
+def _is_list(value: Any) -> bool:
+    """Whether a value is shown as a list: one of named fields is shown by its fields."""
+    if isinstance(value, tuple):
+        return not hasattr(value, "_fields")
+    return isinstance(value, Sequence | AbstractSet) and not isinstance(value, range | memoryview)
+
+
 def _field_names(value: Any) -> Sequence[str] | None:
     """The fields by which an object is shown; `None` for one that is shown by its `repr`."""
     kind: Any = type(value)
     if isinstance(value, type):
         return None
+    if isinstance(value, tuple):
+        return cast("tuple[str, ...]", kind._fields)
     if attrs.has(kind):
         return [field.name for field in attrs.fields(kind) if field.repr is not False]
     if dataclasses.is_dataclass(kind):

@@ -14,7 +14,7 @@ from flujo_actors.errors import FlujoError, ResourceError, UsageLimitExceededErr
 from flujo_actors.events import RunEvent
 from flujo_actors.failures import resource_failure, storage_failure
 from flujo_actors.nurseries import exceptions_in
-from flujo_actors.observers import BegunRun, Observer, RunObserver, observe
+from flujo_actors.observers import BegunRun, EndedRun, Observer, RunObserver, observe
 from flujo_actors.resources import open_resources
 from flujo_actors.results import PipelineResult, StepResult
 from flujo_actors.snapshots import ActorSnapshot
@@ -155,8 +155,9 @@ class Run(Generic[OutputT, ContextT]):
         finally:
             self._ended.set()
             self._watchers.close()
+            ended = EndedRun(self.record.status, self.record.error, self._result)
             for observer in observing:
-                observer.run_ends(self._result)
+                observer.run_ends(ended)
         return result
 
     def _observe(self) -> list[RunObserver]:

@@ -56,9 +56,9 @@ class Span:
 
     Always `path` (below the root) and `kind` (the class of the step). When they are not zero: `cost_usd`,
     `prompt_tokens`, `completion_tokens`, `other_tokens`, everything inside included. For a step that failed:
-    `failure`, its texts abridged. For a step that was tried more than once: `attempts`, a timed entry for each try. What the kind of step
-    has to say: `metadata`. In a run that is stored: `input` and `output`, shortened and redacted, and `writes`, the
-    paths of the context at which an agent wrote.
+    `failure`, its texts abridged. For a step that was tried more than once: `attempts`, a timed entry for each try.
+    What the kind of step has to say: `metadata`. In a run that is stored: `input` and `output`, shortened and redacted,
+    and `writes`, the paths of the context at which an agent wrote.
     """
 
     def to_dict(self) -> dict[str, Any]:

@@ -244,8 +244,7 @@ class Database:
             raise DatabaseFailedError(self.path, "it was removed or replaced while it was in use")
 
     def _look_after_journal(self, connection: sqlite3.Connection) -> None:
-        """Keep the journal small; save what is in it when it was removed: nobody else finds it then, and it may hold
-        what is in the database nowhere."""
+        """Keep the journal small. If it was removed, save what is in it, which nobody else can find."""
         if _file_at(journal_of(self.path)) == self._journal_file:
             self._journal.keep_small(connection)
         elif self._journal.begin_anew(connection):

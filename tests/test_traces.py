@@ -125,7 +125,7 @@ async def test_of_a_failure_s_long_texts_the_ends_are_stored_and_the_result_has_
     assert failure["traceback"].startswith("Traceback (most recent call last):")
     record = backend.get_run(result.run_id)
     assert record is not None
-    for text in (failure["feedback"], failure["traceback"], record.error):
+    for text in (failure["feedback"], failure["traceback"], record.error or ""):
         assert len(text) < 8300
         assert text.rstrip().endswith("x>")
 

@@ -20,7 +20,7 @@ _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def cursor_given_back(console: Console) -> Generator[None]:
-    """A block that draws live if there is a terminal. A signal that ends the process in it gives the terminal its cursor back first.
+    """A block that draws live on a terminal: a signal that ends the process gives it its cursor back first.
 
     When something is raised, the live picture sees to that itself.
     """

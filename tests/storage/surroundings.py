@@ -43,7 +43,7 @@ class Held:
 async def held_run(
     backend: StateBackend, policy: StorageFailurePolicy = StorageFailurePolicy.DEGRADE, payload: str = ""
 ) -> AsyncGenerator[Held, None]:
-    """A run to which something can be done before it goes on. `payload` makes its fourth span large, in whose name it stands."""
+    """A run to which something can be done before it goes on. `payload` makes its fourth span large."""
     go, waiting = trio.Event(), trio.Event()
 
     async def hold(data: int) -> int:

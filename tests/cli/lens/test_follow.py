@@ -172,12 +172,12 @@ def test_a_signal_that_ends_the_process_gives_the_terminal_its_cursor_back(
 
 
 def test_a_hang_up_that_nohup_had_ignored_does_not_end_following(folder: Path) -> None:
-    with running(folder) as run, ignoring(signal.SIGHUP):
-        with on_terminal("lens", "trace", "latest", "--follow", folder=folder) as terminal:
-            terminal.read_until(HIDE_CURSOR)
-            terminal.process.send_signal(signal.SIGHUP)
-            run.send_signal(signal.SIGINT)
-            assert terminal.read_to_end() == 0
+    words = ("lens", "trace", "latest", "--follow")
+    with running(folder) as run, ignoring(signal.SIGHUP), on_terminal(*words, folder=folder) as terminal:
+        terminal.read_until(HIDE_CURSOR)
+        terminal.process.send_signal(signal.SIGHUP)
+        run.send_signal(signal.SIGINT)
+        assert terminal.read_to_end() == 0
 
 
 @contextmanager
