@@ -49,17 +49,18 @@ SECRET_NAMES: Final = (
     "*password*",
     "*passwd*",
     "*passphrase*",
-    "secret",
+    "*secret",
+    "*secrets",
     "secret_*",
-    "*_secret",
     "*_secret_*",
-    "token",
-    "*_token",
+    "*token",
     "*api_key",
+    "*api_keys",
     "*apikey",
     "*access_key",
     "*private_key",
     "*authorization",
+    "*credential",
     "*credentials",
     "cookie",
     "*_cookie",
@@ -69,8 +70,8 @@ SECRET_NAMES: Final = (
 Redact: TypeAlias = Collection[str] | Callable[[str, Any], Any]
 """What hides secrets: names of fields and keys, or a function of a name and its value that gives what is shown.
 
-Names may be patterns as of `fnmatch`. They are held against names in snake case: `*_token` fits `authToken` and
-`X-Auth-Token` too.
+Names may be patterns as of `fnmatch`. How a name is spelled does not matter: `*_token` fits `authToken` and
+`X-Auth-Token` too, and so does `*Token`.
 """
 
 
@@ -111,13 +112,14 @@ def capture_with(redact: Redact | None) -> Capture:
 
 def _hiding(patterns: Collection[str]) -> Callable[[str, Any], Any]:
     """Hides what stands under a name that fits one of the patterns."""
-    fits = re.compile("|".join(fnmatch.translate(pattern) for pattern in patterns)).match if patterns else _never
+    spelled = itertools.chain.from_iterable(map(_spellings, patterns))
+    fits = re.compile("|".join(map(fnmatch.translate, spelled))).match if patterns else _never
     known: dict[str, bool] = {}
 
     def hide(name: str, value: Any) -> Any:
         is_secret = known.get(name)
         if is_secret is None:
-            is_secret = fits("_".join(word.lower() for word in _WORD.findall(name))) is not None
+            is_secret = any(map(fits, (*_spellings(name), _in_snake_case(name).strip("_"))))
             if len(known) < NAMES_REMEMBERED:
                 known[name] = is_secret
         return HIDDEN if is_secret else value
@@ -129,7 +131,17 @@ def _never(name: str) -> None:
     """Fits nothing."""
 
 
-_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+def _spellings(name: str) -> tuple[str, str]:
+    """A name, or a pattern of names, as it is held against others."""
+    return _in_snake_case(name), name.lower()
+
+
+def _in_snake_case(name: str) -> str:
+    """`X-Auth-Token` and `xAuthToken` as `x_auth_token`. What means something in a pattern stays."""
+    return _BETWEEN_WORDS.sub("_", name).lower()
+
+
+_BETWEEN_WORDS: Final = re.compile(r"(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[^\w*?\[\]!]+")
 
 
 class _Showing:
@@ -148,7 +160,7 @@ class _Showing:
             return self._bytes(value)
         if isinstance(value, Mapping):
             return self._fields(value.items(), len(value), level)
-        if isinstance(value, Sequence | AbstractSet) and not isinstance(value, range | memoryview):
+        if _is_list(value):
             return self._items(value, len(value), level)
         names = _field_names(value)
         if names is not None:
@@ -159,7 +171,7 @@ class _Showing:
     def _text(self, text: str) -> str:
         room = max(min(self._left, TEXT_CHARACTERS), 0)
         self._left -= min(len(text), room) + 2
-        return str(text) if len(text) <= room else f"{text[:room]}… ({len(text):,} characters)"
+        return str.__str__(text) if len(text) <= room else f"{text[:room]}… ({len(text):,} characters)"
 
     def _bytes(self, data: bytes | bytearray) -> str:
         some = data[:BYTES]
@@ -177,8 +189,8 @@ class _Showing:
         for key, value in itertools.islice(fields, ITEMS):
             if self._left <= 0:
                 break
-            name = self._text(plain_key(key))
-            shown[name] = self.show(self._redacted(name, value), level + 1)
+            name = plain_key(key)
+            shown[self._text(name)] = self.show(self._redacted(name[:TEXT_CHARACTERS], value), level + 1)
         if len(shown) < count:
             shown["…"] = f"{count - len(shown):,} more"
         return shown
@@ -202,11 +214,20 @@ class _Showing:
         return shown
 
 
+def _is_list(value: Any) -> bool:
+    """Whether a value is shown as a list: one of named fields is shown by its fields."""
+    if isinstance(value, tuple):
+        return not hasattr(value, "_fields")
+    return isinstance(value, Sequence | AbstractSet) and not isinstance(value, range | memoryview)
+
+
 def _field_names(value: Any) -> Sequence[str] | None:
     """The fields by which an object is shown; `None` for one that is shown by its `repr`."""
     kind: Any = type(value)
     if isinstance(value, type):
         return None
+    if isinstance(value, tuple):
+        return cast("tuple[str, ...]", kind._fields)
     if attrs.has(kind):
         return [field.name for field in attrs.fields(kind) if field.repr is not False]
     if dataclasses.is_dataclass(kind):

@@ -14,6 +14,7 @@ import attrs
 
 from flujo_actors.events import RunEvent
 from flujo_actors.results import PipelineResult
+from flujo_actors.spans import SpanStatus
 
 LOGGER: Final = logging.getLogger(__name__)
 
@@ -28,6 +29,18 @@ class BegunRun:
     """The pipeline's name."""
     time: float
     """Wall clock, seconds since the epoch."""
+
+
+@attrs.frozen
+class EndedRun:
+    """How a run ended, as its record says it."""
+
+    status: SpanStatus
+    """It may differ from that of the last `StepEnded`, which is told before the run is stored."""
+    error: str | None
+    """Why it did not complete, as one sentence."""
+    result: PipelineResult[Any, Any] | None
+    """Its result; `None` when it has none, because the program around it ended it, or crashed."""
 
 
 class RunObserver:
@@ -49,12 +62,8 @@ class RunObserver:
             attempt: the number of the attempt, from 1.
         """
 
-    def run_ends(self, result: PipelineResult[Any, Any] | None) -> None:
-        """The run has ended, and is stored; nothing more will be told.
-
-        Args:
-            result: its result; `None` when it has none, because the program around it ended it, or crashed.
-        """
+    def run_ends(self, run: EndedRun) -> None:
+        """The run has ended, and is stored; nothing more will be told."""
 
 
 class Observer(Protocol):
@@ -102,8 +111,8 @@ class _Guarded(RunObserver):
     def attempt_begins(self, span_id: str, attempt: int) -> None:
         self._call(self._observer.attempt_begins, span_id, attempt)
 
-    def run_ends(self, result: PipelineResult[Any, Any] | None) -> None:
-        self._call(self._observer.run_ends, result)
+    def run_ends(self, run: EndedRun) -> None:
+        self._call(self._observer.run_ends, run)
 
     def _call(self, method: Callable[..., None], *arguments: Any) -> None:
         try:

@@ -14,11 +14,11 @@ from flujo_actors.errors import FlujoError, ResourceError, UsageLimitExceededErr
 from flujo_actors.events import RunEvent
 from flujo_actors.failures import resource_failure, storage_failure
 from flujo_actors.nurseries import exceptions_in
-from flujo_actors.observers import BegunRun, Observer, RunObserver, observe
+from flujo_actors.observers import BegunRun, EndedRun, Observer, RunObserver, observe
 from flujo_actors.resources import open_resources
 from flujo_actors.results import PipelineResult, StepResult
 from flujo_actors.snapshots import ActorSnapshot
-from flujo_actors.spans import Span, SpanStatus, failure_attributes
+from flujo_actors.spans import Span, SpanStatus, abridged, failure_attributes
 from flujo_actors.steps import AnyStep
 from flujo_actors.storage.actor import StorageActor
 from flujo_actors.storage.policy import StorageFailurePolicy
@@ -155,8 +155,9 @@ class Run(Generic[OutputT, ContextT]):
         finally:
             self._ended.set()
             self._watchers.close()
+            ended = EndedRun(self.record.status, self.record.error, self._result)
             for observer in observing:
-                observer.run_ends(self._result)
+                observer.run_ends(ended)
         return result
 
     def _observe(self) -> list[RunObserver]:
@@ -262,7 +263,7 @@ class Run(Generic[OutputT, ContextT]):
             ended_at=None if status is SpanStatus.RUNNING else clock.wall(clock.now()),
             total_cost_usd=self._root.meter.cost_usd,
             total_tokens=self._root.meter.total_tokens,
-            error=error,
+            error=None if error is None else abridged(error),
         )
 
 

@@ -20,6 +20,11 @@ ROOT_SPAN_NAME: Final = "pipeline_run"
 """The name of every run's root span."""
 
 
+FAILURE_CHARACTERS: Final = 8192
+"""Characters that a span, or a run's record, keeps of one text of a failure: an exception may quote a whole answer, and
+its text stands in the spans of all steps around it."""
+
+
 class SpanStatus(enum.StrEnum):
     """How far an actor, or a whole run, has come."""
 
@@ -52,9 +57,9 @@ class Span:
 
     Always `path` (below the root) and `kind` (the class of the step). When they are not zero: `cost_usd`,
     `prompt_tokens`, `completion_tokens`, `other_tokens`, everything inside included. For a step that failed:
-    `failure`. For a step that was tried more than once: `attempts`, a timed entry for each try. What the kind of step
-    has to say: `metadata`. In a run that is stored: `input` and `output`, shortened and redacted, and `writes`, the
-    paths of the context at which an agent wrote.
+    `failure`, its texts abridged. For a step that was tried more than once: `attempts`, a timed entry for each try.
+    What the kind of step has to say: `metadata`. In a run that is stored: `input` and `output`, shortened and redacted,
+    and `writes`, the paths of the context at which an agent wrote.
     """
 
     def to_dict(self) -> dict[str, Any]:
@@ -138,18 +143,18 @@ def usage_attributes(usage: Usage) -> dict[str, Any]:
 
 
 def failure_attributes(failure: Failure) -> dict[str, Any]:
-    """A failure as JSON values, with its chain of causes."""
+    """A failure as JSON values, with its chain of causes; its texts abridged."""
     attributes: dict[str, Any] = {
         "domain": str(failure.domain),
-        "message": failure.message,
-        "feedback": failure.feedback,
+        "message": abridged(failure.message),
+        "feedback": abridged(failure.feedback),
         "step": failure.step,
         "attempt": failure.attempt,
     }
     if failure.exception_type is not None:
         attributes["exception_type"] = failure.exception_type
-    if failure.exception is not None:
-        attributes["traceback"] = failure.traceback
+    if (traceback := failure.traceback) is not None:
+        attributes["traceback"] = abridged(traceback)
     if failure.phase is not None:
         attributes["phase"] = failure.phase
     if failure.running:
@@ -159,6 +164,15 @@ def failure_attributes(failure: Failure) -> dict[str, Any]:
     if failure.others:
         attributes["others"] = [failure_attributes(other) for other in failure.others]
     return attributes
+
+
+def abridged(text: str) -> str:
+    """A text of a failure, without its middle when it is long: what matters stands at the beginning or at the end."""
+    left_out = len(text) - FAILURE_CHARACTERS
+    if left_out <= 0:
+        return text
+    kept = FAILURE_CHARACTERS // 2
+    return f"{text[:kept]}… ({left_out:,} characters left out) …{text[-kept:]}"
 
 
 def build_trace(spans: Iterable[Span], root_id: str | None = None) -> dict[str, Any] | None:

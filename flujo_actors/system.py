@@ -289,8 +289,8 @@ async def open_system(
         random_seed: makes ids and jitter repeatable; `None` takes them from the operating system.
         cache: what `CacheStep`s remember; `None` for a new one that ends with the system.
         redact: what is hidden of the inputs and outputs that spans show: names of fields and keys (patterns as of
-            `fnmatch`, held against names in snake case), or a function of a name and its value that gives what is
-            shown. `None` hides what stands under names such as `password`, `token` and `api_key`.
+            `fnmatch`, whatever the spelling), or a function of a name and its value that gives what is shown.
+            `None` hides what stands under names such as `password`, `token` and `api_key`.
         supervision: how the actors that the system spawns are supervised.
         observers: told of every run, and of all that happens in it.
 

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from flujo_actors.errors import DatabaseFailedError, DatabaseLockedError
 from flujo_actors.storage.journal import Journal
-from flujo_actors.storage.opening import open_connection, problem_of
+from flujo_actors.storage.opening import journal_of, open_connection, problem_of
 
 Row: TypeAlias = Sequence[Any]
 
@@ -49,6 +49,8 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         """The file that the connection has open, whatever is at its path now."""
+        self._journal_file: tuple[int, int] | None = None
+        """The same of its journal."""
         self._is_doubtful = False
         """Whether something has happened after which the connection should be made anew."""
         self._depth = 0
@@ -66,6 +68,7 @@ class Database:
                     self.path, read_only=self._read_only, lock_timeout=self._lock_timeout
                 )
                 self._file = _file_at(self.path)
+                self._journal_file = _file_at(journal_of(self.path))
             return self._connection
 
     def close(self) -> None:
@@ -95,7 +98,7 @@ class Database:
                     self._depth -= 1
                 if not inner:
                     self._check_that_it_is_there()
-                    self._journal.keep_small(self.open())
+                    self._look_after_journal(self.open())
 
     @contextlib.contextmanager
     def statement(self) -> Generator[None]:
@@ -239,6 +242,13 @@ class Database:
         if _file_at(self.path) != self._file:
             self._is_doubtful = True
             raise DatabaseFailedError(self.path, "it was removed or replaced while it was in use")
+
+    def _look_after_journal(self, connection: sqlite3.Connection) -> None:
+        """Keep the journal small. If it was removed, save what is in it, which nobody else can find."""
+        if _file_at(journal_of(self.path)) == self._journal_file:
+            self._journal.keep_small(connection)
+        elif self._journal.begin_anew(connection):
+            self._is_doubtful = True
 
     def _roll_back(self, *, inner: bool) -> None:
         if not self.open().in_transaction:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 import pydantic
@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from flujo_actors import ContextMap
 from flujo_actors.capture import CHARACTERS, HIDDEN, capture_with
+from flujo_actors.plain import plain_key
 
 SHOW = capture_with(None).show
 
@@ -42,6 +43,15 @@ class Point:
     y: int
 
 
+class Card(NamedTuple):
+    owner: str
+    api_key: str
+
+
+class Shade(str, enum.Enum):  # noqa: UP042 - a StrEnum is its value already
+    DARK = "dark"
+
+
 class Model(pydantic.BaseModel):
     api_key: str
     model: str
@@ -61,6 +71,8 @@ class Model(pydantic.BaseModel):
         ({1: "a", None: "b"}, {"1": "a", "null": "b"}),
         (Point(1, 2), {"x": 1, "y": 2}),
         (Login("ann", "1234"), {"user": "ann", "password": HIDDEN}),
+        (Card("ann", "1234"), {"owner": "ann", "api_key": HIDDEN}),
+        ([Shade.DARK], ["dark"]),
         (Model(api_key="sk", model="m"), {"api_key": HIDDEN, "model": "m"}),
         (ContextMap({"a": 1}), {"a": 1}),
         (float("nan"), "NaN"),
@@ -98,10 +110,19 @@ def test_values_are_shown_as_json_has_them_or_readably(value: Any, shown: Any) -
         "secret",
         "Cookie",
         "private key",
+        "accesstoken",
+        "CLIENTSECRET",
+        "api_keys",
+        "secrets",
+        "credential",
+        "PaSsWoRd",
+        "__token",
+        " token\n",
+        b"token",
     ],
 )
-def test_what_stands_under_the_name_of_a_secret_is_hidden_at_any_depth(name: str) -> None:
-    assert SHOW({"a": [{name: "s3cr3t"}]}) == {"a": [{name: HIDDEN}]}
+def test_what_stands_under_the_name_of_a_secret_is_hidden_at_any_depth(name: str | bytes) -> None:
+    assert SHOW({"a": [{name: "s3cr3t"}]}) == {"a": [{plain_key(name): HIDDEN}]}
 
 
 @pytest.mark.parametrize("name", ["tokens", "token_counts", "prompt_tokens", "secretary", "key", "passing", "cookies"])
@@ -117,6 +138,32 @@ def test_names_of_one_s_own_take_the_place_of_the_usual_ones() -> None:
         "password": 3,
     }
     assert capture_with(()).show({"password": 3}) == {"password": 3}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("API_KEY", "API_KEY"),
+        ("IBAN", "iban"),
+        ("customerId", "customerId"),
+        ("customerId", "customer_id"),
+        ("x-api-key", "X-Api-Key"),
+        ("card number", "card number"),
+        ("*Token", "auth_token"),
+        ("ssn1", "ssn1"),
+        ("_pin", "_pin"),
+        ("contraseña", "Contraseña"),
+        ("pin[!a-z]", "PIN2"),
+    ],
+)
+def test_a_name_of_one_s_own_fits_however_it_is_spelled(pattern: str, name: str) -> None:
+    assert capture_with([pattern]).show({name: 1234, "other": 1}) == {name: HIDDEN, "other": 1}
+
+
+def test_a_name_that_is_shortened_hides_as_it_would_whole() -> None:
+    for room in range(12):
+        shown = SHOW({"a": "x" * 2048, "b": "y" * (CHARACTERS - 2048 - 6 - room), "password": 1234})
+        assert 1234 not in shown.values(), shown
 
 
 def test_a_function_decides_by_name_and_value() -> None:

@@ -18,7 +18,6 @@ from flujo_actors import (
     AnyStep,
     ParallelStep,
     Pipeline,
-    PipelineResult,
     RetryPolicy,
     SpanStatus,
     Step,
@@ -29,7 +28,7 @@ from flujo_actors import (
     run_pipeline,
 )
 from flujo_actors.events import RunEvent, StepEnded, StepStarted
-from flujo_actors.observers import BegunRun, RunObserver
+from flujo_actors.observers import BegunRun, EndedRun, RunObserver
 from flujo_actors.storage import MemoryBackend
 
 CALLER: ContextVar[str] = ContextVar("who started the run", default="nobody")
@@ -44,7 +43,7 @@ class Watch(RunObserver):
     caller: str
     events: list[RunEvent] = attrs.Factory(list[RunEvent])
     attempts: list[tuple[str, int]] = attrs.Factory(list[tuple[str, int]])
-    results: list[PipelineResult[Any, Any] | None] = attrs.Factory(list[PipelineResult[Any, Any] | None])
+    ends: list[EndedRun] = attrs.Factory(list[EndedRun])
 
     def event(self, event: RunEvent) -> None:
         self.events.append(event)
@@ -53,8 +52,8 @@ class Watch(RunObserver):
         SPAN.set(span_id)
         self.attempts.append((self.path_of(span_id), attempt))
 
-    def run_ends(self, result: PipelineResult[Any, Any] | None) -> None:
-        self.results.append(result)
+    def run_ends(self, run: EndedRun) -> None:
+        self.ends.append(run)
 
     def path_of(self, span_id: str) -> str:
         return next(each.path for each in self.events if isinstance(each, StepStarted) and each.span_id == span_id)
@@ -97,7 +96,7 @@ class BrokenWatch(RunObserver):
     def attempt_begins(self, span_id: str, attempt: int) -> None:
         raise ValueError("no attempts, please")
 
-    def run_ends(self, result: PipelineResult[Any, Any] | None) -> None:
+    def run_ends(self, run: EndedRun) -> None:
         raise ValueError("no end, please")
 
 
@@ -228,7 +227,7 @@ async def test_a_run_that_an_agent_runs_is_part_of_the_run_around_it() -> None:
     [watch] = recorder.runs
     outer = watch.span_of("outer")
     assert result.output == [outer, watch.span_of("outer/inner/inner"), outer]
-    assert len(watch.results) == 1
+    assert len(watch.ends) == 1
 
 
 async def test_a_run_that_an_agent_starts_is_told_as_one_of_its_own() -> None:
@@ -246,8 +245,8 @@ async def test_it_is_given_the_result_when_the_run_is_stored() -> None:
     backend, results = MemoryBackend(), list[tuple[Any, SpanStatus]]()
 
     class Last(RunObserver):
-        def run_ends(self, result: PipelineResult[Any, Any] | None) -> None:
-            results.append((result, backend.list_runs()[0].status))
+        def run_ends(self, run: EndedRun) -> None:
+            results.append((run.result, backend.list_runs()[0].status))
 
     class Lasts:
         def run_begins(self, run: BegunRun) -> RunObserver:
@@ -266,11 +265,27 @@ async def test_a_run_that_its_host_cancels_ends_without_a_result_and_with_an_eve
         with trio.move_on_after(1):
             await system.run(Step("sleep", trio.sleep), 1000)
     [watch] = recorder.runs
-    assert watch.results == [None]
+    assert [end.result for end in watch.ends] == [None]
+    assert [end.status for end in watch.ends] == [SpanStatus.CANCELLED]
     assert [(event.path, event.status) for event in watch.ended] == [
         ("sleep", SpanStatus.CANCELLED),
         ("", SpanStatus.CANCELLED),
     ]
+
+
+async def test_a_run_that_an_agent_ends_with_the_program_has_ended_as_its_record_says() -> None:
+    recorder, backend = Recorder(), MemoryBackend()
+
+    async def leave(data: Any) -> None:
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        async with open_system(storage=backend, observers=[recorder]) as system:
+            await system.run(Step("a", leave), 1)
+    [end] = recorder.runs[0].ends
+    [record] = backend.list_runs()
+    assert end == EndedRun(SpanStatus.FAILED, "the runtime stopped with SystemExit: 3", None)
+    assert (record.status, record.error) == (end.status, end.error)
 
 
 async def test_a_run_that_cannot_begin_for_a_resource_is_told_as_one_step_that_failed() -> None:
@@ -285,7 +300,7 @@ async def test_a_run_that_cannot_begin_for_a_resource_is_told_as_one_step_that_f
     [watch] = recorder.runs
     assert [type(event).__name__ for event in watch.events] == ["StepStarted", "StepEnded"]
     assert [(event.span_id, event.status) for event in watch.ended] == [(result.spans[0].span_id, SpanStatus.FAILED)]
-    assert watch.results == [result]
+    assert [end.result for end in watch.ends] == [result]
 
 
 async def test_it_may_decline_to_watch_a_run() -> None:
@@ -313,7 +328,7 @@ async def test_one_that_raises_does_not_disturb_the_run_nor_the_others(caplog: p
         second = await system.run(Step("a", current_span), 1)
     assert first.success
     assert second.success
-    assert [len(watch.results) for watch in recorder.runs] == [1, 1]
+    assert [len(watch.ends) for watch in recorder.runs] == [1, 1]
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2  # once for each run
     assert f"observer BrokenWatch raised in run {first.run_id}" in caplog.text
     assert "no events, please" in caplog.text

@@ -112,6 +112,24 @@ async def test_the_stored_trace_is_the_result_s(
     assert (record.total_cost_usd, record.total_tokens) == (result.total_cost_usd, result.total_tokens)
 
 
+async def test_of_a_failure_s_long_texts_the_ends_are_stored_and_the_result_has_all(backend: StateBackend) -> None:
+    def quote(data: Any) -> None:
+        raise ValueError(f"<{'x' * 1_000_000}>")
+
+    result = await run(Step("a", quote, retry=ONCE), backend)
+    assert result.failure is not None
+    assert len(result.failure.message) == 1_000_002
+    *_, span = backend.get_spans(result.run_id)
+    failure = span.attributes["failure"]
+    assert failure["message"] == f"<{'x' * 4095}… (991,810 characters left out) …{'x' * 4095}>"
+    assert failure["traceback"].startswith("Traceback (most recent call last):")
+    record = backend.get_run(result.run_id)
+    assert record is not None
+    for text in (failure["feedback"], failure["traceback"], record.error or ""):
+        assert len(text) < 8300
+        assert text.rstrip().endswith("x>")
+
+
 @pytest.mark.parametrize("pipeline", RUNS.values(), ids=RUNS.keys())
 async def test_every_tree_is_well_formed(pipeline: AnyStep, autojump_clock: MockClock) -> None:
     result = await run(pipeline)

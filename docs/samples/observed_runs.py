@@ -2,13 +2,12 @@
 
 from collections import Counter
 from contextvars import ContextVar
-from typing import Any
 
 import trio
 
-from flujo_actors import PipelineResult, open_system, step
+from flujo_actors import open_system, step
 from flujo_actors.events import RunEvent, StepEnded, StepRetried, StepStarted
-from flujo_actors.observers import BegunRun, RunObserver
+from flujo_actors.observers import BegunRun, EndedRun, RunObserver
 
 CURRENT_STEP: ContextVar[str] = ContextVar("CURRENT_STEP", default="no step")
 
@@ -36,8 +35,8 @@ class RunWatch(RunObserver):
     def attempt_begins(self, span_id: str, attempt: int) -> None:
         CURRENT_STEP.set(f"{self.paths[span_id]}, attempt {attempt}")
 
-    def run_ends(self, result: PipelineResult[Any, Any] | None) -> None:
-        log("cut short" if result is None else f"{result.status}, {len(self.paths)} steps left")
+    def run_ends(self, run: EndedRun) -> None:
+        log(f"{run.status}, {len(self.paths)} steps left")
 
 
 class Watch:

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from flujo_actors.cli.errors import AgentExitedError, ExitCode
 from flujo_actors.cli.progress import NoProgress, Progress, ProgressLines, ProgressTree
+from flujo_actors.cli.terminal import SHOW_CURSOR
 from flujo_actors.cli.text import (
     as_json_value,
     closing_line,
@@ -44,9 +45,6 @@ INTERRUPTS = {
     signal.SIGTERM: ExitCode.TERMINATED,
     signal.SIGHUP: ExitCode.HUNG_UP,
 }
-
-SHOW_CURSOR = b"\x1b[?25h\n"
-"""What gives a terminal its cursor back, which the live tree has hidden."""
 
 
 @attrs.define
@@ -130,7 +128,9 @@ class Execution:
                 os.write(2, b"\r\ncancelling; once more to stop at once\r\n")
             token.run_sync_soon(partial(run.cancel, reason=f"interrupted by {self.interrupted_by.name}"))
 
-        before = {number: signal.signal(number, handle) for number in INTERRUPTS}
+        # One that is ignored, as `nohup` has it, stays so.
+        heeded = [number for number in INTERRUPTS if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, handle) for number in heeded}
         try:
             yield
         finally:

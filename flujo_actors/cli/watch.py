@@ -14,6 +14,7 @@ from flujo_actors.cli.database import database_option, database_to_write
 from flujo_actors.cli.errors import BadInputError, ExitCode
 from flujo_actors.cli.going_on import find_going_on, recorded_end, run_argument, why_not_going_on
 from flujo_actors.cli.progress import Progress, ProgressLines, ProgressTree
+from flujo_actors.cli.terminal import cursor_given_back
 from flujo_actors.cli.text import STATUS_STYLES, closing_line, new_console, one_line
 from flujo_actors.control.client import ControlledRun, open_conversation, open_watch
 from flujo_actors.control.protocol import Answer, Ended, RefusalCode, RunStatus, WatchRun, answer_to_json
@@ -55,7 +56,8 @@ async def _draw(run: ControlledRun, with_chunks: bool) -> RunStatus:  # noqa: FB
         progress = ProgressTree(console, run.status.pipeline, with_chunks=with_chunks)
     async with open_watch(run, chunks=with_chunks) as events:
         click.echo(f"watching run {run.status.run_id}; Ctrl-C ends the watching, not the run", err=True)
-        await progress.show(events)
+        with cursor_given_back(console):
+            await progress.show(events)
     assert events.ended is not None, "the events end when the run has"  # noqa: S101 - an invariant
     return events.ended
 

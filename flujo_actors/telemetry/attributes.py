@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, TypeAlias, cast
 
+import attrs
+
 from flujo_actors.events import (
     BranchesMerged,
     IterationStarted,
@@ -20,7 +22,7 @@ from flujo_actors.events import (
     StepStarted,
 )
 from flujo_actors.failures import Failure
-from flujo_actors.observers import BegunRun
+from flujo_actors.observers import BegunRun, EndedRun
 from flujo_actors.spans import SpanStatus, usage_attributes
 from flujo_actors.steps import Step
 
@@ -92,6 +94,17 @@ def ending_attributes(event: StepEnded) -> Attributes:
         if event.status is SpanStatus.FAILED:
             attributes["error.type"] = error_type(failure)
     return attributes
+
+
+def as_recorded(event: StepEnded, run: EndedRun) -> StepEnded:
+    """The end of a run's root as the run's record says it. It was told before the run was stored, and may be wrong."""
+    if event.status is run.status:
+        return event
+    failure = None if run.result is None else run.result.failure
+    feedback = run.error if failure is None else failure.feedback
+    return attrs.evolve(
+        event, status=run.status, result=attrs.evolve(event.result, success=False, failure=failure, feedback=feedback)
+    )
 
 
 def own_tokens(input_tokens: int, output_tokens: int) -> Attributes:

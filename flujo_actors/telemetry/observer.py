@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from typing import Final
 
 import attrs
 from opentelemetry import context, trace
@@ -11,10 +11,10 @@ from opentelemetry.trace import Span, Status, StatusCode, Tracer, TracerProvider
 
 from flujo_actors._version import __version__
 from flujo_actors.events import RunEvent, StepEnded, StepEvent, StepStarted, UsageCharged
-from flujo_actors.observers import BegunRun, RunObserver
-from flujo_actors.results import PipelineResult
+from flujo_actors.observers import BegunRun, EndedRun, RunObserver
 from flujo_actors.spans import SpanStatus
 from flujo_actors.telemetry.attributes import (
+    as_recorded,
     ending_attributes,
     exception_raised,
     nanoseconds,
@@ -68,6 +68,8 @@ class RunSpans(RunObserver):
     _run: BegunRun
     _around: context.Context
     _open: dict[str, _OpenSpan] = attrs.Factory(dict[str, _OpenSpan])
+    _root: tuple[_OpenSpan, StepEnded] | None = None
+    """The run's own span, once its steps have ended: how the run has is certain only when it is stored."""
 
     def event(self, event: RunEvent) -> None:
         """Start a span, end it, or write down in it what happens in between."""
@@ -75,7 +77,7 @@ class RunSpans(RunObserver):
             case StepStarted():
                 self._open[event.span_id] = _OpenSpan(self._start(event))
             case StepEnded():
-                self._end(event)
+                self._step_ends(event)
             case UsageCharged():
                 self._count(event)
             case StepEvent():
@@ -89,12 +91,15 @@ class RunSpans(RunObserver):
         if working is not None:
             context.attach(context.set_value(_WORKING_STEP, span_id, trace.set_span_in_context(working.span)))
 
-    def run_ends(self, result: PipelineResult[Any, Any] | None) -> None:
-        """End what never came to its end because the run broke."""
+    def run_ends(self, run: EndedRun) -> None:
+        """End the run's own span, and what never came to its end because the run broke."""
         while self._open:
             _, left = self._open.popitem()
             left.span.set_status(Status(StatusCode.ERROR, "the run broke before this step had ended"))
             left.span.end(nanoseconds(time.time()))
+        if self._root is not None:
+            root, event = self._root
+            _end(root, as_recorded(event, run))
 
     def _start(self, event: StepStarted) -> Span:
         with ProposedIds(self._run.run_id, event.span_id):
@@ -127,16 +132,23 @@ class RunSpans(RunObserver):
             name, attributes = described
             happening.span.add_event(name, attributes, nanoseconds(event.time))
 
-    def _end(self, event: StepEnded) -> None:
+    def _step_ends(self, event: StepEnded) -> None:
         ended = self._open.pop(event.span_id, None)
         if ended is None:
             return
-        end_time = nanoseconds(event.time)
-        try:
-            if ended.span.is_recording():
-                _conclude(ended, event, end_time)
-        finally:
-            ended.span.end(end_time)
+        if event.path:
+            _end(ended, event)
+        else:
+            self._root = ended, event
+
+
+def _end(ended: _OpenSpan, event: StepEnded) -> None:
+    end_time = nanoseconds(event.time)
+    try:
+        if ended.span.is_recording():
+            _conclude(ended, event, end_time)
+    finally:
+        ended.span.end(end_time)
 
 
 def _is_in_trace(current: context.Context, span: Span) -> bool:

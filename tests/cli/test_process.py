@@ -55,6 +55,21 @@ def test_an_interrupt_ends_the_run_cleanly_with_its_spans_stored(
     ]
 
 
+def test_a_run_under_nohup_goes_on_when_the_terminal_is_closed(folder: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which a child inherits, and is what nohup does
+    try:
+        process = start("run", "flow.py:waiting", "--input", "3", folder=folder)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with process:
+        wait_for_line(process, b"double: completed")
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
+    assert process.returncode == 130
+    assert b"Cancelled: interrupted by SIGINT" in errors
+
+
 def test_a_second_interrupt_ends_a_process_whose_agent_does_not_let_go(folder: Path) -> None:
     (folder / "stuck.py").write_text(
         "import sys, threading, trio\nfrom flujo_actors import step\nfrom flujo_actors.storage import SQLiteBackend\n"

@@ -46,7 +46,7 @@ class Held:
 async def held_run(
     backend: StateBackend, policy: StorageFailurePolicy = StorageFailurePolicy.DEGRADE, payload: str = ""
 ) -> AsyncGenerator[Held, None]:
-    """A run to which something can be done before it goes on. `payload` makes its third span large."""
+    """A run to which something can be done before it goes on. `payload` makes its fourth span large."""
     go, waiting = trio.Event(), trio.Event()
 
     async def hold(data: int) -> int:
@@ -54,14 +54,11 @@ async def held_run(
         await go.wait()
         return data
 
-    def explode(data: int) -> int:
-        raise ValueError(payload)
-
     steps = [
         Step("one", same),
         Step("two", same),
         Step("hold", hold),
-        Step("large", explode, fallback=Step("small", same)) if payload else Step("four", same),
+        Step(f"four{payload}", same),
         Step("five", same),
     ]
     async with open_system(storage=backend, on_storage_failure=policy) as system:

@@ -158,6 +158,23 @@ class TestRemovedFile:
         assert len(trace["children"]) == 3
 
 
+class TestRemovedJournal:
+    @pytest.mark.parametrize("name", ["runs.db-wal", "runs.db-shm", "runs.db-*"])
+    async def test_nothing_is_lost_and_others_read_all_of_it_at_once(self, path: Path, name: str) -> None:
+        async with held_run(SQLiteBackend(path)) as held:
+            for file in path.parent.glob(name):
+                file.unlink()
+            result = await held.finish()
+            assert (result.status, result.warnings) == (SpanStatus.COMPLETED, ())
+            another = await held.system.run(Step("a", same), 1)
+            aside = path.parent / "as if the process had died"
+            shutil.copytree(path.parent, aside)
+            for folder in (path.parent, aside):
+                with SQLiteBackend(folder / "runs.db", read_only=True) as reader:
+                    assert len(reader.get_spans(result.run_id)) == 6
+                    assert len(reader.get_spans(another.run_id)) == 2
+
+
 class TestFullDisk:
     PAYLOAD = "x" * 3_000_000
 

@@ -26,6 +26,7 @@ from flujo_actors import (
     ValidationResult,
     open_system,
 )
+from flujo_actors.storage import MemoryBackend, RunRecord
 from flujo_actors.telemetry import OpenTelemetryObserver
 from tests.telemetry.conftest import Exported, attributes, events
 
@@ -178,6 +179,33 @@ async def test_a_run_that_the_host_cancels_is_exported_too(exported: Exported, a
         await exported.run(ParallelStep("fan", {"a": step("a", trio.sleep), "b": step("b", trio.sleep)}), 1000)
     statuses = {attributes(span)["flujo.path"]: attributes(span)["flujo.status"] for span in exported.spans}
     assert statuses == dict.fromkeys(["", "fan", "fan/a", "fan/b"], "cancelled")
+
+
+async def test_a_run_that_an_agent_ends_with_the_program_is_an_error(exported: Exported) -> None:
+    async def leave(data: Any) -> None:
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        await exported.run(step("a", leave))
+    assert status(exported.at("")) == (StatusCode.ERROR, "the runtime stopped with SystemExit: 3")
+    assert attributes(exported.at(""))["flujo.status"] == "failed"
+
+
+async def test_a_run_that_failed_because_its_end_could_not_be_stored_has_failed_here_too(exported: Exported) -> None:
+    class Refusing(MemoryBackend):
+        def record_run_end(self, run: RunRecord) -> None:
+            raise OSError("the disk is gone")
+
+    observers = [OpenTelemetryObserver(exported.provider)]
+    async with open_system(storage=Refusing(), on_storage_failure="fail", observers=observers) as system:
+        result = await system.run(step("a"), 1)
+    assert result.failure is not None
+    root = exported.at("")
+    assert status(root) == (StatusCode.ERROR, result.failure.feedback)
+    assert attributes(root)["flujo.status"] == "failed"
+    assert attributes(root)["error.type"] == "storage"
+    assert root.end_time == max(span.end_time or 0 for span in exported.spans)
+    assert status(exported.at("a")) == (StatusCode.UNSET, None)
 
 
 async def test_a_step_around_a_part_that_was_stopped_has_failed_of_that(exported: Exported) -> None:

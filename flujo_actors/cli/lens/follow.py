@@ -19,6 +19,7 @@ from rich.text import Text
 from flujo_actors.cli.database import open_to_read
 from flujo_actors.cli.lens.finding import find_run, find_trace, headline
 from flujo_actors.cli.tables import print_lines
+from flujo_actors.cli.terminal import cursor_given_back
 from flujo_actors.cli.text import new_console
 from flujo_actors.cli.traces import TraceDisplay, span_line, trace_lines
 from flujo_actors.lens import SpanNode, TraceTree
@@ -71,7 +72,7 @@ def _watch(run_id: str, database: Path | None, picture: _Picture) -> None:
 
 def _watch_live(run_id: str, database: Path | None, display: TraceDisplay, console: Console) -> None:
     # While the run goes on, what fits into the window is shown; the last picture stands whole in its place.
-    with Live(console=console, auto_refresh=False, transient=True) as live:
+    with cursor_given_back(console), Live(console=console, auto_refresh=False, transient=True) as live:
         tree = _Tree(display, console, live)
         _watch(run_id, database, tree)
     print_lines(tree.lines, console)

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from flujo_actors.storage import SQLiteBackend
 from tests.cli.conftest import Flujo
 from tests.cli.lens.terminal import FLUJO, on_terminal
+
+SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"
 
 STAYING = """
 import sys
@@ -136,7 +139,7 @@ def test_on_a_terminal_the_tree_grows_in_its_place_and_is_left_whole(folder: Pat
     assert final[0].endswith("cancelled")
     assert sum("count" in line for line in final) == 60
     assert "earlier" not in "".join(final)
-    assert terminal.shown.rindex("\x1b[?25h") > terminal.shown.rindex("\x1b[?25l")
+    assert terminal.shown.rindex(SHOW_CURSOR) > terminal.shown.rindex(HIDE_CURSOR)
 
 
 @pytest.mark.parametrize("rows", [6, 20])
@@ -150,4 +153,38 @@ def test_while_a_run_goes_on_the_tree_is_no_taller_than_the_terminal(folder: Pat
     pictures = re.split("run [0-9a-f]{32}", terminal.text)[1:]
     assert max(picture.count("\n") for picture in pictures) <= rows
     assert terminal.text.endswith("flujo: interrupted\n")
-    assert terminal.shown.rindex("\x1b[?25h") > terminal.shown.rindex("\x1b[?25l")
+    assert terminal.shown.rindex(SHOW_CURSOR) > terminal.shown.rindex(HIDE_CURSOR)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("command", ["lens trace --follow", "watch"])
+def test_a_signal_that_ends_the_process_gives_the_terminal_its_cursor_back(
+    folder: Path, command: str, number: signal.Signals
+) -> None:
+    with running(folder):
+        with SQLiteBackend(folder / "runs.db", read_only=True) as backend:
+            [run] = backend.list_runs()
+        with on_terminal(*command.split(), run.run_id, folder=folder) as terminal:
+            terminal.read_until(HIDE_CURSOR)
+            terminal.process.send_signal(number)
+            assert terminal.read_to_end() == -number
+    assert terminal.shown.rindex(SHOW_CURSOR) > terminal.shown.rindex(HIDE_CURSOR)
+
+
+def test_a_hang_up_that_nohup_had_ignored_does_not_end_following(folder: Path) -> None:
+    words = ("lens", "trace", "latest", "--follow")
+    with running(folder) as run, ignoring(signal.SIGHUP), on_terminal(*words, folder=folder) as terminal:
+        terminal.read_until(HIDE_CURSOR)
+        terminal.process.send_signal(signal.SIGHUP)
+        run.send_signal(signal.SIGINT)
+        assert terminal.read_to_end() == 0
+
+
+@contextmanager
+def ignoring(number: signal.Signals) -> Generator[None]:
+    """Processes that are started meanwhile ignore the signal."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
