@@ -30,9 +30,9 @@ class RouterSupervisor(Supervisor[DynamicParallelRouterStep[Any, Any, Any]]):
         choice = await children.run(router, step.router, data)
         if choice.failure is not None:
             return self._router_failed(choice.failure)
-        chosen = [choice.output] if isinstance(choice.output, str) else choice.output
-        if not isinstance(chosen, list | tuple):
-            return self.failed(self._no_list(chosen))
+        chosen = _chosen(choice.output)
+        if chosen is None:
+            return self.failed(self._no_list(choice.output))
         names = list(dict.fromkeys(name for name in chosen if self._is_branch(name)))
         unknown = [name for name in chosen if not self._is_branch(name)]
         if not names:
@@ -47,7 +47,7 @@ class RouterSupervisor(Supervisor[DynamicParallelRouterStep[Any, Any, Any]]):
     def _is_branch(self, name: object) -> bool:
         try:
             return name in self.step.branches
-        except TypeError:  # it cannot even be hashed
+        except Exception:  # noqa: BLE001 - it cannot even be hashed, or compared
             return False
 
     def _router_failed(self, cause: Failure) -> StepResult:
@@ -57,3 +57,13 @@ class RouterSupervisor(Supervisor[DynamicParallelRouterStep[Any, Any, Any]]):
     def _no_list(self, given: object) -> Failure:
         feedback = f"Router agent must return a list of branch names, got {type(given).__name__}"
         return Failure(FailureDomain.AGENT, feedback, feedback, step=self.place.path, attempt=self.attempt)
+
+
+def _chosen(output: object) -> list[Any] | None:
+    """The names that a router gave; `None` when it gave no list."""
+    if isinstance(output, str):
+        return [output]
+    try:
+        return list(output) if isinstance(output, list | tuple) else None
+    except Exception:  # noqa: BLE001 - a user's list may do anything
+        return None

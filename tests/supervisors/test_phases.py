@@ -82,6 +82,20 @@ def invalid(text: str | None = "bad") -> ValidationResult:
     return ValidationResult(is_valid=False, feedback=text)
 
 
+def redirecting_to(agent: Any) -> Any:
+    return Says(PluginOutcome(success=False, redirect_to=agent))
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise RuntimeError("not to be shown")
+
+
+class Undecided:
+    def __bool__(self) -> bool:
+        raise RuntimeError("neither true nor false")
+
+
 def failure_of(result: StepResult) -> Any:
     assert not result.success
     return result.failure
@@ -426,6 +440,27 @@ class TestValidators:
     async def test_whatever_is_no_yes_is_a_no(self, answer: Any, reason: str) -> None:
         result = await run_leaf(same, validators=[Says(answer)])
         assert result.feedback == f"Validation failed after max retries: {reason}"
+
+    async def test_an_answer_that_cannot_be_shown_is_named_by_its_class(self) -> None:
+        for helpers in ({"validators": [Says(Unprintable())]}, {"plugins": [redirecting_to(Unprintable())]}):
+            assert "Unprintable" in failure_of(await run_leaf(same, **helpers)).feedback
+
+    async def test_a_reason_that_is_no_text_is_told_as_text(self) -> None:
+        reasons: Any = ["too short", "too plain"]
+        result = await run_leaf(same, validators=[lambda output: ValidationResult(is_valid=False, feedback=reasons)])
+        assert result.feedback == "Validation failed after max retries: ['too short', 'too plain']"
+        result = await run_leaf(same, plugins=[lambda output: PluginOutcome(success=False, feedback=reasons)])
+        assert result.feedback == "Plugin validation failed after max retries: ['too short', 'too plain']"
+
+    async def test_an_answer_that_is_neither_yes_nor_no_is_the_failure_of_who_gave_it(self) -> None:
+        undecided: Any = Undecided()
+        for helpers, domain in (
+            ({"validators": [lambda output: ValidationResult(is_valid=undecided)]}, FailureDomain.VALIDATOR),
+            ({"plugins": [lambda output: PluginOutcome(success=undecided)]}, FailureDomain.PLUGIN),
+        ):
+            failure = failure_of(await run_leaf(same, **helpers))
+            assert failure.domain is domain
+            assert failure.feedback.endswith("failed after max retries: neither true nor false")
 
     async def test_they_see_the_plugins_new_solution(self) -> None:
         validator = Says(True)
