@@ -54,7 +54,8 @@ class Failure:
     domain: FailureDomain
     """Where it came from."""
     message: str
-    """What the cause itself said: the text of the exception, the reason of a cancellation."""
+    """What the cause itself said: the text of the exception (its class's name when it has none), the reason of a
+    cancellation."""
     feedback: str
     """The failure as one sentence, the text of `StepResult.feedback`."""
     step: str
@@ -118,7 +119,7 @@ def context_failure(error: BaseException, *, step: str, attempt: int) -> Failure
     """The step's writes cannot be kept in the context."""
     return attrs.evolve(
         _from_exception(FailureDomain.CONTEXT, "", error, step=step, attempt=attempt),
-        feedback=f"Context validation failed: {_text_of(error)}",
+        feedback=f"Context validation failed: {text_of(error)}",
     )
 
 
@@ -211,9 +212,7 @@ def usage_limit_failure(breach: str, *, running: tuple[str, ...]) -> Failure:
 
 def resource_failure(error: BaseException) -> Failure:
     """A resource of the run could not be opened."""
-    return attrs.evolve(
-        _from_exception(FailureDomain.RESOURCE, "", error, step="", attempt=1), feedback=_text_of(error)
-    )
+    return attrs.evolve(_from_exception(FailureDomain.RESOURCE, "", error, step="", attempt=1), feedback=text_of(error))
 
 
 def storage_failure(problem: str) -> Failure:
@@ -222,12 +221,11 @@ def storage_failure(problem: str) -> Failure:
 
 
 def _from_exception(domain: FailureDomain, prefix: str, error: BaseException, *, step: str, attempt: int) -> Failure:
-    name = type(error).__name__
-    message = _text_of(error)
+    name, text = type(error).__name__, _own_text(error)
     return Failure(
         domain,
-        message=message,
-        feedback=f"{prefix} {name}: {message}" if message else f"{prefix} {name}",
+        message=text or name,
+        feedback=f"{prefix} {name}: {text}" if text else f"{prefix} {name}",
         step=step,
         attempt=attempt,
         exception_type=name,
@@ -235,12 +233,22 @@ def _from_exception(domain: FailureDomain, prefix: str, error: BaseException, *,
     )
 
 
-def _text_of(error: BaseException) -> str:
+def text_of(error: BaseException) -> str:
+    """What an exception says; the name of its class where it says nothing."""
+    return _own_text(error) or type(error).__name__
+
+
+def _own_text(error: BaseException) -> str:
     """The exception's own text; a user's `__str__` that raises must not hide the failure it belongs to."""
     if isinstance(error, BaseExceptionGroup):
         inside = cast("BaseExceptionGroup[BaseException]", error).exceptions
-        return "; ".join(f"{type(each).__name__}: {_text_of(each)}" for each in inside)
+        return "; ".join(_named_text(each) for each in inside)
     try:
         return str(error)
     except Exception as broken:  # noqa: BLE001 - whatever a user's __str__ does
         return f"(no text: its __str__ raised {type(broken).__name__})"
+
+
+def _named_text(error: BaseException) -> str:
+    name, text = type(error).__name__, _own_text(error)
+    return f"{name}: {text}" if text else name

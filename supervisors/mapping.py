@@ -91,11 +91,10 @@ class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
     async def _items(self, data: Any) -> Answer:
         """An iterator over the items."""
         over, name = self.step.over, self.step.name
-        what = f"Error in over for MapStep '{name}'"
         found = await self.ask(
             lambda context: get(context, over) if isinstance(over, str) else over(data, context),
             FailureDomain.MAPPER,
-            what,
+            self._error_in_over(),
         )
         if found.failure is not None:
             return found
@@ -103,8 +102,11 @@ class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
             wrong = f"MapStep '{name}' maps over a collection of items, got {type(found.value).__name__}"
             return Answer(failure=self._failure(wrong))
         items = found.value
-        # A list is taken as it is now, also when the items change it.
-        return Answer(iter(tuple(items) if type(items) is list else items))  # pyright: ignore[reportUnknownArgumentType]
+        try:
+            # A list is taken as it is now, also when the items change it.
+            return Answer(iter(tuple(items) if type(items) is list else items))  # pyright: ignore[reportUnknownArgumentType]
+        except Exception as error:  # noqa: BLE001 - a user's collection may do anything
+            return Answer(failure=self._raised(error))
 
     def _take(self, items: Iterator[tuple[int, Any]]) -> Answer | None:
         """The next item with its number; `None` when there is none."""
@@ -112,8 +114,8 @@ class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
             return Answer(next(items))
         except StopIteration:
             return None
-        except Exception as error:  # noqa: BLE001 - the items may come from a user's generator
-            return Answer(failure=self._failure(f"Error in over for MapStep '{self.step.name}': {error}"))
+        except Exception as error:  # noqa: BLE001 - as above
+            return Answer(failure=self._raised(error))
 
     def _note(self, number: int, result: StepResult) -> Failure | None:
         """Keep an item's output. The map's failure, when the item's ends it."""
@@ -132,6 +134,13 @@ class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
 
     def _failure(self, feedback: str) -> Failure:
         return Failure(FailureDomain.MAPPER, feedback, feedback, step=self.place.path, attempt=self.attempt)
+
+    def _error_in_over(self) -> str:
+        return f"Error in over for MapStep '{self.step.name}'"
+
+    def _raised(self, error: Exception) -> Failure:
+        """The items themselves raised: they may come from a user's generator, or be a user's collection."""
+        return self._user_function_failure(FailureDomain.MAPPER, self._error_in_over(), error)
 
     def _ended(self, failure: Failure | None) -> StepResult:
         outputs = [self._outputs[number] for number in sorted(self._outputs)]

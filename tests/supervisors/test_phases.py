@@ -678,6 +678,27 @@ class TestUpdatesContext:
         assert result.step_history[0].feedback.startswith("Context validation failed: ")
         assert result.context == Strict()
 
+    async def test_a_context_that_refuses_a_value_by_any_exception_is_a_failure(self) -> None:
+        def refuse(account: Any, attribute: Any, value: Any) -> Any:
+            raise LookupError("no such age")
+
+        @attrs.define
+        class Strict:
+            age: int = attrs.field(default=1, on_setattr=refuse)
+
+        result = await run(updating({"age": 2}), context=Strict())
+        assert result.step_history[0].feedback == "Context validation failed: no such age"
+        assert result.context == Strict()
+
+    async def test_an_output_that_cannot_be_read_is_a_failure(self) -> None:
+        @attrs.define
+        class Unset:
+            age: int = attrs.field(init=False)
+
+        result = await run(updating(Unset()), context=Account())
+        assert result.step_history[0].failure.domain is FailureDomain.CONTEXT
+        assert result.context == Account()
+
     async def test_a_frozen_context_is_a_failure(self) -> None:
         for context in (Record("Ann", 1), dataclasses.make_dataclass("Ice", [("age", int)], frozen=True)(1)):
             result = await run(updating({"age": 2}), context=context)
