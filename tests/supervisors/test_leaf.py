@@ -19,6 +19,9 @@ from trio.testing import MockClock
 from flujo_actors import (
     AnyStep,
     FailureDomain,
+    MapStep,
+    ParallelStep,
+    Pipeline,
     PipelineResult,
     RetryPolicy,
     RunFailedError,
@@ -441,6 +444,28 @@ class TestUsage:
 
         result = await run(Step("a", make) >> Step("b", make) >> Step("c", make))
         assert result.total_cost_usd == 0.3
+
+    @pytest.mark.parametrize(
+        "forgiving",
+        [
+            lambda costly: ParallelStep("p", {"x": costly, "y": Step("y", lambda data: data)}, on_branch_failure="ignore"),
+            lambda costly: MapStep("m", costly, over=lambda data, context: ["x"], on_item_failure="ignore"),
+        ],
+    )
+    async def test_the_result_of_a_failed_step_is_counted_once_however_often_it_is_passed_on(
+        self, forgiving: Any
+    ) -> None:
+        def costly(data: Any, *, usage: UsageMeter) -> None:
+            usage.charge(cost_usd=0.5, prompt_tokens=3)
+            raise ValueError("boom")
+
+        def pick(outputs: Any) -> Any:
+            return outputs["x"] if isinstance(outputs, dict) else outputs[0]
+
+        steps = [forgiving(Step("x", costly, retry=ONCE)), Step("pick", pick), Step("again", lambda data: (data, data))]
+        result = await run(Pipeline("p", steps))
+        assert isinstance(result.output[0], StepResult)
+        assert (result.total_cost_usd, result.total_tokens) == (0.5, 3)
 
     @pytest.mark.parametrize("output", ["text", 3, None, {"cost_usd": 5}, SimpleNamespace(cost_usd=None)])
     async def test_no_usage_is_invented(self, output: Any) -> None:
