@@ -190,6 +190,15 @@ class TestResult:
                     await handle.wait()
                 assert result_of(caught.value).total_cost_usd == 2
 
+    async def test_what_is_charged_once_the_run_has_ended_breaches_nothing(self) -> None:
+        kept: list[UsageMeter] = []
+        keeping = Step[Any, Any, Any]("a", lambda data, *, usage: kept.append(usage))
+        async with open_system() as system:
+            handle = await system.start(keeping, None, usage_limits=UsageLimits(total_cost_usd_limit=1))
+            assert (await handle.wait()).success
+            kept[0].charge(cost_usd=2)
+            assert (await handle.wait()).success
+
     def test_run_pipeline_raises_it(self) -> None:
         with pytest.raises(UsageLimitExceededError) as caught:
             run_pipeline(spender("a", 2), None, usage_limits=UsageLimits(total_cost_usd_limit=1))
