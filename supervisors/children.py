@@ -124,11 +124,13 @@ class Children:
         attributes: Mapping[str, Any] = NO_ATTRIBUTES,
         *,
         number: int | None = None,
+        own_scope: bool = False,
     ) -> StepResult:
         """Run one child to its end, while no other is running, and take what it may leave into the branch.
 
         A checkpoint. Cancelled, the child is being cancelled too; `settle_abandoned` records it then. The other
-        way round, cancelling the child cancels this call: being alone, it shares the nursery's cancel scope.
+        way round, cancelling the child cancels this call: being alone, it shares the nursery's cancel scope, unless
+        it is given one of its own.
 
         Args:
             name: the child's name among its siblings.
@@ -136,8 +138,9 @@ class Children:
             data: its input.
             attributes: what its span says besides the usual.
             number: which of several rounds of the supervisor this is, from 1: the `3` in the path `grow[3]/double`.
+            own_scope: whether the supervisor goes on when the child is cancelled.
         """
-        self.spawn(name, step, data, attributes, number=number, alone=True)
+        self.spawn(name, step, data, attributes, number=number, alone=True, own_scope=own_scope)
         while True:
             settled = await self.next_settled()
             report = self.adopt(settled)
@@ -160,6 +163,7 @@ class Children:
         *,
         number: int | None = None,
         alone: bool = False,
+        own_scope: bool = False,
         shown: Any = None,
     ) -> StepActor[Any]:
         """Start a child. `next_settled` tells when it has ended, `settle` records that.
@@ -171,6 +175,7 @@ class Children:
             attributes: what its span says besides the usual.
             number: which of several rounds of the supervisor this is, from 1.
             alone: whether nothing but it, and who waits for it, runs in the nursery, so that they may share a scope.
+            own_scope: whether it has a scope of its own even so.
             shown: what spans show of its input, where that is known already (`show`).
 
         Returns:
@@ -192,7 +197,7 @@ class Children:
         unlimited = step.timeout is None and step.retry.total_timeout is None
         limit = None if unlimited else attempt_limit(step.retry, step.timeout, elapsed=0.0)
         # A child whose time is limited may be followed by another attempt, so its scope has to be its own.
-        scope = self._nursery.cancel_scope if alone and limit is None else None
+        scope = self._nursery.cancel_scope if alone and limit is None and not own_scope else None
         return self._start(step, place, Start(data, self._branch.fork(), 1, 0.0, limit), scope)
 
     def show(self, value: Any) -> Any:

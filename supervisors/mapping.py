@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeGuard
 
+import attrs
+
 from flujo_actors.context import ContextBranch, Origin
 from flujo_actors.failures import Failure, FailureDomain, wrapped_failure
 from flujo_actors.messages import Completed
@@ -19,7 +21,7 @@ from flujo_actors.supervisors.supervisor import Supervisor
 class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
     """Runs the body for one item after another, or for several at once. Items are taken as they are needed."""
 
-    __slots__ = ("_outputs", "_results", "_written")
+    __slots__ = ("_failures", "_outputs", "_results", "_written")
 
     keeps_failed_writes = False
 
@@ -27,6 +29,8 @@ class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
         """No item has ended yet."""
         super().start()
         self._outputs: dict[int, Any] = {}
+        self._failures: dict[int, Failure] = {}
+        """Those of items that fail the map."""
         self._results: dict[int, StepResult] = {}
         """Those of items that ran side by side, where a run keeps all results."""
         self._written: dict[int, tuple[str, ContextBranch, Origin | None]] = {}
@@ -48,28 +52,35 @@ class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
         in_order = tuple(self._results[number] for number in sorted(self._results))
         return in_order if len(in_order) == len(ended) else ended
 
+    def only_child_cancelled(self, result: StepResult, reason: str) -> StepResult:
+        """The item that was cancelled has failed."""
+        cancelled = super().only_child_cancelled(result, reason)
+        number = len(self._outputs) + 1
+        self._note(number, result)
+        return self._ended(cancelled.failure if result.success else None)
+
     async def _one_after_another(self, children: Children, items: Iterator[tuple[int, Any]]) -> StepResult:
-        step = self.step
+        step, goes_on = self.step, self._ignores_failures()
         while (taken := self._take(items)) is not None:
             if taken.failure is not None:
                 return self._ended(taken.failure)
             number, item = taken.value
-            result = await children.run(step.body.name, step.body, item, {"item": number}, number=number)
-            failure = self._note(number, result)
-            if failure is not None:
-                return self._ended(failure)
-        return self._ended(None)
+            result = await children.run(
+                step.body.name, step.body, item, {"item": number}, number=number, own_scope=goes_on
+            )
+            self._note(number, result)
+            if self._failures:
+                break
+        return self._ended()
 
     async def _side_by_side(self, children: Children, items: Iterator[tuple[int, Any]]) -> StepResult:
         """Keep `max_concurrency` items running; after a failure that counts, start no more."""
-        step, first_failure, exhausted, running = self.step, None, False, 0
+        step, broken, exhausted, running = self.step, None, False, 0
         while True:
-            while running < step.max_concurrency and not exhausted and first_failure is None:
+            while running < step.max_concurrency and not exhausted and not self._failures:
                 taken = self._take(items)
-                if taken is None:
-                    exhausted = True
-                elif taken.failure is not None:
-                    first_failure = taken.failure
+                if taken is None or taken.failure is not None:
+                    exhausted, broken = True, None if taken is None else taken.failure
                 else:
                     number, item = taken.value
                     children.spawn(step.body.name, step.body, item, {"item": number}, number=number)
@@ -82,11 +93,11 @@ class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
             result = await children.settle(settled)
             if self.environment.settings.keep_results is None:
                 self._results[number] = result
-            first_failure = self._note(number, result) or first_failure
+            self._note(number, result)
             branch = settled.writer.message.branch
             if type(settled.report) is Completed and branch.is_touched:
                 self._written[number] = (f"item {number}", branch, children.origin(settled))
-        return self._ended(self._merged() or first_failure)
+        return self._ended(self._merged() or (None if self._failures else broken))
 
     async def _items(self, data: Any) -> Answer:
         """An iterator over the items."""
@@ -117,16 +128,14 @@ class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
         except Exception as error:  # noqa: BLE001 - as above
             return Answer(failure=self._raised(error))
 
-    def _note(self, number: int, result: StepResult) -> Failure | None:
-        """Keep an item's output. The map's failure, when the item's ends it."""
-        if result.failure is None:
-            self._outputs[number] = result.output
-            return None
-        self._outputs[number] = result
-        if self.step.on_item_failure == "ignore" and result.failure.domain is not FailureDomain.CANCELLED:
-            return None
-        feedback = f"Item {number} failed: {result.failure.feedback}"
-        return wrapped_failure(result.failure, feedback, step=self.place.path, attempt=self.attempt)
+    def _ignores_failures(self) -> bool:
+        return self.step.on_item_failure == "ignore"
+
+    def _note(self, number: int, result: StepResult) -> None:
+        """Keep an item's output, and its failure where that fails the map."""
+        self._outputs[number] = result.output if result.failure is None else result
+        if result.failure is not None and not self._ignores_failures():
+            self._failures[number] = result.failure
 
     def _merged(self) -> Failure | None:
         """Merge what the items that succeeded wrote, in their order."""
@@ -142,7 +151,20 @@ class MapSupervisor(Supervisor[MapStep[Any, Any, Any]]):
         """The items themselves raised: they may come from a user's generator, or be a user's collection."""
         return self._user_function_failure(FailureDomain.MAPPER, self._error_in_over(), error)
 
-    def _ended(self, failure: Failure | None) -> StepResult:
+    def _failure_of_items(self) -> Failure | None:
+        """The first by number; one that was cancelled is not the reason where anything else is."""
+        ordered = sorted(self._failures, key=lambda n: (self._failures[n].domain is FailureDomain.CANCELLED, n))
+        if not ordered:
+            return None
+        number, *others = ordered
+        first = self._failures[number]
+        feedback = f"Item {number} failed: {first.feedback}"
+        failure = wrapped_failure(first, feedback, step=self.place.path, attempt=self.attempt)
+        return attrs.evolve(failure, others=tuple(self._failures[other] for other in others))
+
+    def _ended(self, failure: Failure | None = None) -> StepResult:
+        """The result: a failure if one is given, or if items failed that count."""
+        failure = failure or self._failure_of_items()
         outputs = [self._outputs[number] for number in sorted(self._outputs)]
         metadata = {"items": len(outputs)}
         if failure is None:
