@@ -70,7 +70,8 @@ class Failure:
     """The failure that led to this one, when there was one. Of a step that was tried again: at the end of the chain,
     how attempts before the last one failed, as far as they failed in other domains."""
     others: tuple[Failure, ...] = ()
-    """What led to it besides `cause`: the failures of the other branches."""
+    """What led to it besides `cause`: the failures of the other branches; of a step whose fallback failed too, that of
+    the fallback."""
     running: tuple[str, ...] = ()
     """For a timeout or a cancellation: the paths of the steps that were stopped in the middle of their work."""
     exception: BaseException | None = attrs.field(default=None, eq=False, repr=False)
@@ -154,15 +155,15 @@ def after_attempts(failure: Failure, earlier: Iterable[Failure]) -> Failure:
     by_domain = {each.domain: each for each in earlier if each.domain is not failure.domain}
     chained: Failure | None = None
     for each in sorted(by_domain.values(), key=lambda each: each.attempt):
-        chained = _chained(each, chained)
-    return _chained(failure, chained)
+        chained = with_last_cause(each, chained)
+    return with_last_cause(failure, chained)
 
 
-def _chained(failure: Failure, last: Failure | None) -> Failure:
-    """The failure with `last` at the end of its chain."""
+def with_last_cause(failure: Failure, last: Failure | None) -> Failure:
+    """The failure with `last` at the end of its chain of causes."""
     if last is None:
         return failure
-    return attrs.evolve(failure, cause=last if failure.cause is None else _chained(failure.cause, last))
+    return attrs.evolve(failure, cause=last if failure.cause is None else with_last_cause(failure.cause, last))
 
 
 def timeout_failure(

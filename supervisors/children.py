@@ -23,7 +23,7 @@ import trio
 from flujo_actors.context import ContextBranch, Origin
 from flujo_actors.errors import ContextError, MergeConflictError
 from flujo_actors.events import AttemptFailed, StepFellBack, StepRetried, StepStarted
-from flujo_actors.failures import Failure, after_attempts, agent_failure, context_failure
+from flujo_actors.failures import Failure, after_attempts, agent_failure, context_failure, with_last_cause
 from flujo_actors.mailbox import Mailbox
 from flujo_actors.messages import Cancelled, Completed, Failed, Report, Start
 from flujo_actors.results import StepResult
@@ -220,7 +220,7 @@ class Children:
             if delay is not None:
                 self._retry(actor, report, delay)
                 continue
-            report = self._after_attempts(report)
+            report = Failed(report.child, self._after_attempts(report))
             if not self._falls_back(actor, report):
                 return self._settled(actor, report)
 
@@ -322,12 +322,12 @@ class Children:
         # The actor may have been cancelled when it had just stopped, also by the user's `retry_if`.
         return report, None if actor.cancel_reason is not None else delay
 
-    def _after_attempts(self, report: Failed) -> Failed:
-        """The report of a last attempt, with what is to be known of those before."""
-        retries, failure = self._retries.get(report.child), report.result.failure
-        if failure is None or retries is None or not retries.failures:
-            return report
-        return Failed(report.child, attrs.evolve(report.result, failure=after_attempts(failure, retries.failures)))
+    def _after_attempts(self, report: Report) -> StepResult:
+        """The result of a last attempt, with what is to be known of those before."""
+        retries, result = self._retries.get(report.child), report.result
+        if result.failure is None or retries is None or not retries.failures:
+            return result
+        return attrs.evolve(result, failure=after_attempts(result.failure, retries.failures))
 
     def _retry(self, failed: StepActor[Any], report: Failed, delay: float) -> None:
         environment, place, step, message = self._environment, failed.place, failed.step, failed.message
@@ -387,7 +387,9 @@ class Children:
     def _settled(self, actor: StepActor[Any], report: Report) -> Settled:
         """The child that has ended; for a fallback, the step that it stood in for."""
         writer = actor
-        if self._environment.capture is not None and type(report) is Completed:
+        if type(report) is Cancelled and actor.has_begun:
+            report = Cancelled(report.child, self._after_attempts(report))
+        elif self._environment.capture is not None and type(report) is Completed:
             _note_written(actor)
         while self._fallbacks and report.child in self._fallbacks:
             primary, failed = self._fallbacks.pop(report.child)
@@ -475,7 +477,7 @@ def _because_of(report: Failed, error: Exception) -> Failed:
     if failure is None:
         return report
     cause = agent_failure(error, step=f"{failure.step} (retry_if)", attempt=failure.attempt)
-    return Failed(report.child, _failed_with(report.result, attrs.evolve(failure, cause=cause)))
+    return Failed(report.child, _failed_with(report.result, with_last_cause(failure, cause)))
 
 
 def _failed_with(result: StepResult, failure: Failure) -> StepResult:

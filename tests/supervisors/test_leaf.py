@@ -19,6 +19,7 @@ from trio.testing import MockClock
 from flujo_actors import (
     AnyStep,
     FailureDomain,
+    LoopStep,
     MapStep,
     ParallelStep,
     Pipeline,
@@ -156,6 +157,19 @@ class TestAgentFailure:
         assert result.failure.cause is not None
         assert result.failure.cause.step == "a (retry_if)"
         assert result.failure.cause.message == "no idea"
+
+    async def test_a_retry_if_that_raises_hides_nothing_of_what_failed_inside(self) -> None:
+        def raising(failure: Any) -> bool:
+            raise LookupError("no idea")
+
+        inner = Step("a", Flaky(ValueError("boom")), retry=ONCE)
+        loop = LoopStep("l", inner, exit_condition=lambda output, context: True, retry=RetryPolicy(retry_if=raising))
+        failure = (await run(loop)).failure
+        assert failure is not None
+        assert failure.cause is not None
+        assert (failure.cause.step, failure.cause.message) == ("l[1]/a", "boom")
+        assert failure.cause.cause is not None
+        assert (failure.cause.cause.step, failure.cause.cause.message) == ("l (retry_if)", "no idea")
 
     async def test_an_agent_with_a_nursery_of_its_own_fails_with_its_group(self) -> None:
         async def fail(text: str) -> None:

@@ -368,6 +368,27 @@ class TestRetries:
             "after a: Plugin validation failed after max retries: shorter (plugin 'Says')"
         )
 
+    @pytest.mark.parametrize("alone", [True, False])
+    async def test_a_step_that_is_stopped_tells_how_the_tries_before_failed(
+        self, autojump_clock: MockClock, alone: bool
+    ) -> None:
+        tries = iter([0.0, trio.current_time() + 100])
+
+        async def agent(data: Any) -> Any:
+            await trio.sleep(next(tries))
+
+        step = Step[Any, Any, Any]("a", agent, plugins=[Says(no("shorter"))], retry=on(FailureDomain.PLUGIN))
+        async with open_system() as system:
+            handle = await system.start(step if alone else ParallelStep[Any, Any, Any]("p", {"a": step}), "in")
+            await trio.sleep(1)
+            handle.cancel("a" if alone else "p/a", reason="enough")
+            result = await handle.wait()
+        failure = (result if alone else result.step_history[0].step_history[0]).failure
+        assert failure is not None
+        assert failure.feedback == "Cancelled: enough"
+        assert failure.cause is not None
+        assert (failure.cause.domain, failure.cause.message) == (FailureDomain.PLUGIN, "shorter")
+
     async def test_tries_that_failed_in_one_domain_make_no_chain(self) -> None:
         result = await run_leaf(boom, retry=on(FailureDomain.AGENT))
         assert (result.attempts, failure_of(result).cause) == (3, None)
