@@ -180,17 +180,17 @@ class RunMeter(UsageMeter):
             self._call_soon(meters[0]._tell, amount)
 
 
-def as_cost(value: object) -> Decimal:
-    """A cost in US dollars as an exact decimal.
+def as_cost(value: object, name: str = "cost_usd") -> Decimal:
+    """A cost in US dollars as an exact decimal; `name` is what to call it when it is none.
 
     Raises:
         ValueError: it is not a number, or negative, or not finite.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise ValueError(f"cost_usd must be a number of US dollars, got {value!r}")
+        raise ValueError(f"{name} must be a number of US dollars, got {value!r}")
     cost = Decimal(float.__repr__(value)) if isinstance(value, float) else Decimal(value)
     if not cost.is_finite() or cost < 0 or cost > _MOST:
-        raise ValueError(f"cost_usd must be 0 or more, and no more than {_MOST:,}, got {value!r}")
+        raise ValueError(f"{name} must be 0 or more, and no more than {_MOST:,}, got {value!r}")
     return cost
 
 
