@@ -57,7 +57,7 @@ class ResultCache:
             raise ValueError(f"max_entries is a whole number, 1 or more, got {max_entries!r}")
         self._max_entries = max_entries
         self._results: OrderedDict[tuple[_Definition, str], list[CachedResult]] = OrderedDict()
-        self._hits = self._misses = 0
+        self._entries = self._hits = self._misses = 0
 
     def get(
         self, step: AnyStep, input_fingerprint: str, fingerprint_of: Callable[[str | None], str | None]
@@ -80,9 +80,12 @@ class ResultCache:
         return None
 
     def put(self, step: AnyStep, input_fingerprint: str, result: CachedResult) -> None:
-        """Remember a result."""
+        """Remember a result, instead of one that steps side by side have found for the same meanwhile."""
         key = (_Definition(step), input_fingerprint)
-        self._results.setdefault(key, []).append(result)
+        results = self._results.setdefault(key, [])
+        others = [each for each in results if each.read != result.read]
+        self._entries += len(others) + 1 - len(results)
+        results[:] = [*others, result]
         self._results.move_to_end(key)
         while len(self) > self._max_entries:
             self._drop_oldest()
@@ -90,17 +93,19 @@ class ResultCache:
     def clear(self) -> None:
         """Forget everything but the statistics."""
         self._results.clear()
+        self._entries = 0
 
     def statistics(self) -> CacheStatistics:
         """How useful it has been so far."""
         return CacheStatistics(self._hits, self._misses, len(self), self._max_entries)
 
     def __len__(self) -> int:
-        return sum(map(len, self._results.values()))
+        return self._entries
 
     def _drop_oldest(self) -> None:
         key, results = next(iter(self._results.items()))
         del results[0]
+        self._entries -= 1
         if not results:
             del self._results[key]
 

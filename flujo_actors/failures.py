@@ -55,7 +55,8 @@ class Failure:
     domain: FailureDomain
     """Where it came from."""
     message: str
-    """What the cause itself said: the text of the exception, the reason of a cancellation."""
+    """What the cause itself said: the text of the exception (its class's name when it has none), the reason of a
+    cancellation."""
     feedback: str
     """The failure as one sentence, the text of `StepResult.feedback`."""
     step: str
@@ -70,7 +71,8 @@ class Failure:
     """The failure that led to this one, when there was one. Of a step that was tried again: at the end of the chain,
     how attempts before the last one failed, as far as they failed in other domains."""
     others: tuple[Failure, ...] = ()
-    """What led to it besides `cause`: the failures of the other branches."""
+    """What led to it besides `cause`: the failures of the other branches; of a step whose fallback failed too, that of
+    the fallback."""
     running: tuple[str, ...] = ()
     """For a timeout or a cancellation: the paths of the steps that were stopped in the middle of their work."""
     exception: BaseException | None = attrs.field(default=None, eq=False, repr=False)
@@ -119,7 +121,7 @@ def context_failure(error: BaseException, *, step: str, attempt: int) -> Failure
     """The step's writes cannot be kept in the context."""
     return attrs.evolve(
         _from_exception(FailureDomain.CONTEXT, "", error, step=step, attempt=attempt),
-        feedback=f"Context validation failed: {_text_of(error)}",
+        feedback=f"Context validation failed: {text_of(error)}",
     )
 
 
@@ -154,15 +156,15 @@ def after_attempts(failure: Failure, earlier: Iterable[Failure]) -> Failure:
     by_domain = {each.domain: each for each in earlier if each.domain is not failure.domain}
     chained: Failure | None = None
     for each in sorted(by_domain.values(), key=lambda each: each.attempt):
-        chained = _chained(each, chained)
-    return _chained(failure, chained)
+        chained = with_last_cause(each, chained)
+    return with_last_cause(failure, chained)
 
 
-def _chained(failure: Failure, last: Failure | None) -> Failure:
-    """The failure with `last` at the end of its chain."""
+def with_last_cause(failure: Failure, last: Failure | None) -> Failure:
+    """The failure with `last` at the end of its chain of causes."""
     if last is None:
         return failure
-    return attrs.evolve(failure, cause=last if failure.cause is None else _chained(failure.cause, last))
+    return attrs.evolve(failure, cause=last if failure.cause is None else with_last_cause(failure.cause, last))
 
 
 def timeout_failure(
@@ -212,9 +214,7 @@ def usage_limit_failure(breach: str, *, running: tuple[str, ...]) -> Failure:
 
 def resource_failure(error: BaseException) -> Failure:
     """A resource of the run could not be opened."""
-    return attrs.evolve(
-        _from_exception(FailureDomain.RESOURCE, "", error, step="", attempt=1), feedback=_text_of(error)
-    )
+    return attrs.evolve(_from_exception(FailureDomain.RESOURCE, "", error, step="", attempt=1), feedback=text_of(error))
 
 
 def storage_failure(problem: str) -> Failure:
@@ -223,12 +223,11 @@ def storage_failure(problem: str) -> Failure:
 
 
 def _from_exception(domain: FailureDomain, prefix: str, error: BaseException, *, step: str, attempt: int) -> Failure:
-    name = type(error).__name__
-    message = _text_of(error)
+    name, text = type(error).__name__, _own_text(error)
     return Failure(
         domain,
-        message=message,
-        feedback=f"{prefix} {name}: {message}" if message else f"{prefix} {name}",
+        message=text or name,
+        feedback=f"{prefix} {name}: {text}" if text else f"{prefix} {name}",
         step=step,
         attempt=attempt,
         exception_type=name,
@@ -236,12 +235,22 @@ def _from_exception(domain: FailureDomain, prefix: str, error: BaseException, *,
     )
 
 
-def _text_of(error: BaseException) -> str:
+def text_of(error: BaseException) -> str:
+    """What an exception says; the name of its class where it says nothing."""
+    return _own_text(error) or type(error).__name__
+
+
+def _own_text(error: BaseException) -> str:
     """The exception's own text; a user's `__str__` that raises must not hide the failure it belongs to."""
     if isinstance(error, BaseExceptionGroup):
         inside = cast("BaseExceptionGroup[BaseException]", error).exceptions
-        return "; ".join(f"{type(each).__name__}: {_text_of(each)}" for each in inside)
+        return "; ".join(_named_text(each) for each in inside)
     try:
         return str(error)
     except Exception as broken:  # noqa: BLE001 - whatever a user's __str__ does
         return f"(no text: its __str__ raised {type(broken).__name__})"
+
+
+def _named_text(error: BaseException) -> str:
+    name, text = type(error).__name__, _own_text(error)
+    return f"{name}: {text}" if text else name

@@ -11,7 +11,7 @@ from flujo_actors.usage import Usage, as_cost, as_tokens
 
 
 def _as_optional_cost(value: object) -> Decimal | None:
-    return None if value is None else as_cost(value)
+    return None if value is None else as_cost(value, "total_cost_usd_limit")
 
 
 def _check_tokens(limits: object, attribute: attrs.Attribute[Any], value: object) -> None:

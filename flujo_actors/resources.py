@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from flujo_actors.errors import ResourceError
+from flujo_actors.failures import text_of
 
 
 @asynccontextmanager
@@ -47,7 +48,7 @@ async def _open(name: str, value: Any, stack: AsyncExitStack, problems: list[str
     try:
         opened = await value.__aenter__()
     except Exception as error:
-        raise ResourceError(name, f"{type(error).__name__}: {error}") from error
+        raise ResourceError(name, f"{type(error).__name__}: {text_of(error)}") from error
     stack.push_async_exit(_Closing(name, value, problems).close)
     return opened
 
@@ -65,5 +66,5 @@ class _Closing:
         try:
             await self.manager.__aexit__(kind, error, traceback)
         except Exception as problem:  # noqa: BLE001 - whatever closing a user's resource does
-            self.problems.append(f"{self.name} could not be closed: {type(problem).__name__}: {problem}")
+            self.problems.append(f"{self.name} could not be closed: {type(problem).__name__}: {text_of(problem)}")
         return False

@@ -12,7 +12,7 @@ import trio
 from flujo_actors.context import ContextBranch
 from flujo_actors.errors import FlujoError, ResourceError, UsageLimitExceededError
 from flujo_actors.events import RunEvent
-from flujo_actors.failures import resource_failure, storage_failure
+from flujo_actors.failures import FailureDomain, resource_failure, storage_failure, text_of
 from flujo_actors.nurseries import exceptions_in
 from flujo_actors.observers import BegunRun, EndedRun, Observer, RunObserver, observe
 from flujo_actors.resources import open_resources
@@ -170,8 +170,9 @@ class Run(Generic[OutputT, ContextT]):
         return observing
 
     def _within_limits(self, result: PipelineResult[OutputT, ContextT]) -> PipelineResult[OutputT, ContextT]:
-        if self._environment.breach is not None:
-            raise UsageLimitExceededError(self._environment.breach, result)
+        # Not the environment's `breach`: somebody may have charged the meter of a run that had ended.
+        if result.failure is not None and result.failure.domain is FailureDomain.USAGE_LIMIT:
+            raise UsageLimitExceededError(result.failure.message, result)
         return result
 
     async def _execute(self) -> PipelineResult[OutputT, ContextT]:
@@ -270,7 +271,7 @@ class Run(Generic[OutputT, ContextT]):
 def _abort_of(error: BaseException) -> tuple[SpanStatus, str]:
     """The status and error of a run that an exception has passed through."""
     if not _is_only(error, (trio.Cancelled, KeyboardInterrupt)):
-        return SpanStatus.FAILED, f"the runtime stopped with {type(error).__name__}: {error}"
+        return SpanStatus.FAILED, f"the runtime stopped with {type(error).__name__}: {text_of(error)}"
     return SpanStatus.CANCELLED, "Cancelled: stopped by the program around the run"
 
 

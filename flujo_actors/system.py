@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import reprlib
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
 import trio
 from typing_extensions import Unpack
@@ -39,6 +40,8 @@ from flujo_actors.supervisors.nesting import context_outside_agents, current_age
 if TYPE_CHECKING:
     from flujo_actors.storage.backend import StateBackend
     from flujo_actors.supervisors.registry import ActorType
+
+_NO_STEP: Final = Problem("", "it is no step; wrap a function with @step, an agent with Step(name, agent)")
 
 InputT = TypeVar("InputT")
 OutputT = TypeVar("OutputT")
@@ -220,6 +223,8 @@ class System(Spawner):
     ) -> Run[Any, Any]:
         if self._closed and inside is None:
             raise SystemClosedError
+        if not isinstance(pipeline, BaseStep):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped callers
+            raise InvalidPipelineError(reprlib.repr(pipeline), (_NO_STEP,))
         problems = (*pipeline.check(), *check_context(pipeline, context), *self._unknown_steps(pipeline))
         if problems:
             raise InvalidPipelineError(pipeline.name, problems)

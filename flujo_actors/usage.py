@@ -9,6 +9,7 @@ exactly 1 is not breached by them.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from decimal import Context, Decimal
 from typing import Final
@@ -52,7 +53,8 @@ class Usage:
 class UsageMeter:
     """Counts what one running step, with all that it contains, spends. Injected as `usage`.
 
-    Not a coroutine and never blocks: `charge` counts at once, so call it as soon as the money is spent.
+    Not a coroutine and never blocks: `charge` counts at once, so call it as soon as the money is spent, from whichever
+    thread it is spent in.
     """
 
     __slots__ = (
@@ -117,30 +119,78 @@ class UsageMeter:
         return float(self.exact_cost_usd)
 
     def _add(self, amount: Usage) -> None:
-        meter: UsageMeter | None = self
-        while meter is not None:
-            meter.exact_cost_usd = _EXACT.add(meter.exact_cost_usd, amount.cost_usd)
-            meter.total_tokens += amount.total_tokens
-            meter._prompt_tokens += amount.prompt_tokens
-            meter._completion_tokens += amount.completion_tokens
+        meters = self._chain()
+        meters[-1]._take(meters, amount)
+
+    def _chain(self) -> list[UsageMeter]:
+        """This meter and all above it, up to the run's."""
+        meters = [self]
+        while (above := meters[-1]._parent) is not None:
+            meters.append(above)
+        return meters
+
+    def _take(self, meters: list[UsageMeter], amount: Usage) -> None:
+        """Count an amount in all meters of a chain that ends here, and tell who has to know."""
+        for meter in meters:
+            meter._count(amount)
+        meters[0]._tell(amount)
+
+    def _count(self, amount: Usage) -> None:
+        self.exact_cost_usd = _EXACT.add(self.exact_cost_usd, amount.cost_usd)
+        self.total_tokens += amount.total_tokens
+        self._prompt_tokens += amount.prompt_tokens
+        self._completion_tokens += amount.completion_tokens
+
+    def _tell(self, amount: Usage) -> None:
+        for meter in self._chain():
             if meter._watch is not None:
                 meter._watch(meter.total())
-            meter = meter._parent
         if self.on_charge is not None:
             self.on_charge(amount)
 
 
-def as_cost(value: object) -> Decimal:
-    """A cost in US dollars as an exact decimal.
+class RunMeter(UsageMeter):
+    """The meter of a whole run. Its agents may charge in threads, where a blocking client is called for instance.
+
+    An amount is counted in the thread that charges it, one at a time. Who has to know, limits and watchers, is told in
+    the thread of the run, as trio wants it: right away where that is the same thread, else as soon as it gets to it.
+    """
+
+    __slots__ = ("_call_soon", "_lock", "_thread")
+
+    def __init__(self, watch: Callable[[Usage], None] | None, call_soon: Callable[..., None]) -> None:
+        """Make the meter, in the thread of the run.
+
+        Args:
+            watch: as for every meter.
+            call_soon: calls a function with its arguments in the thread of the run; callable from any thread.
+        """
+        super().__init__(None, watch)
+        self._call_soon = call_soon
+        self._lock = threading.Lock()
+        self._thread = threading.get_ident()
+
+    def _take(self, meters: list[UsageMeter], amount: Usage) -> None:
+        with self._lock:
+            for meter in meters:
+                meter._count(amount)
+        if threading.get_ident() == self._thread:
+            meters[0]._tell(amount)
+        else:
+            self._call_soon(meters[0]._tell, amount)
+
+
+def as_cost(value: object, name: str = "cost_usd") -> Decimal:
+    """A cost in US dollars as an exact decimal; `name` is what to call it when it is none.
 
     Raises:
         ValueError: it is not a number, or negative, or not finite.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise ValueError(f"cost_usd must be a number of US dollars, got {value!r}")
+        raise ValueError(f"{name} must be a number of US dollars, got {value!r}")
     cost = Decimal(float.__repr__(value)) if isinstance(value, float) else Decimal(value)
     if not cost.is_finite() or cost < 0 or cost > _MOST:
-        raise ValueError(f"cost_usd must be 0 or more, and no more than {_MOST:,}, got {value!r}")
+        raise ValueError(f"{name} must be 0 or more, and no more than {_MOST:,}, got {value!r}")
     return cost
 
 

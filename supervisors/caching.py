@@ -11,6 +11,7 @@ from typing import Any
 
 from flujo_actors.caching import CachedResult
 from flujo_actors.context import apply_delta
+from flujo_actors.failures import text_of
 from flujo_actors.fingerprints import NoFingerprintError, fingerprint
 from flujo_actors.results import StepResult
 from flujo_actors.steps.caching import CacheStep
@@ -75,7 +76,7 @@ class CacheSupervisor(Supervisor[CacheStep[Any, Any, Any]]):
         try:
             result = copy.deepcopy(CachedResult(read, output, delta))
         except Exception as error:  # noqa: BLE001 - whatever copying a user's object does
-            return f"the output cannot be copied: {error}"
+            return f"the output cannot be copied: {text_of(error)}"
         self.environment.cache.put(self.step.body, digest, result)
         return None
 

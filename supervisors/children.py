@@ -23,7 +23,7 @@ import trio
 from flujo_actors.context import ContextBranch, Origin
 from flujo_actors.errors import ContextError, MergeConflictError
 from flujo_actors.events import AttemptFailed, StepFellBack, StepRetried, StepStarted
-from flujo_actors.failures import Failure, after_attempts, agent_failure, context_failure
+from flujo_actors.failures import Failure, after_attempts, agent_failure, context_failure, with_last_cause
 from flujo_actors.mailbox import Mailbox
 from flujo_actors.messages import Cancelled, Completed, Failed, Report, Start
 from flujo_actors.results import StepResult
@@ -132,11 +132,13 @@ class Children:
         attributes: Mapping[str, Any] = NO_ATTRIBUTES,
         *,
         number: int | None = None,
+        own_scope: bool = False,
     ) -> StepResult:
         """Run one child to its end, while no other is running, and take what it may leave into the branch.
 
         A checkpoint. Cancelled, the child is being cancelled too; `settle_abandoned` records it then. The other
-        way round, cancelling the child cancels this call: being alone, it shares the nursery's cancel scope.
+        way round, cancelling the child cancels this call: being alone, it shares the nursery's cancel scope, unless
+        it is given one of its own.
 
         Args:
             name: the child's name among its siblings.
@@ -144,8 +146,9 @@ class Children:
             data: its input.
             attributes: what its span says besides the usual.
             number: which of several rounds of the supervisor this is, from 1: the `3` in the path `grow[3]/double`.
+            own_scope: whether the supervisor goes on when the child is cancelled.
         """
-        self.spawn(name, step, data, attributes, number=number, alone=True)
+        self.spawn(name, step, data, attributes, number=number, alone=True, own_scope=own_scope)
         while True:
             settled = await self.next_settled()
             report = self.adopt(settled)
@@ -168,6 +171,7 @@ class Children:
         *,
         number: int | None = None,
         alone: bool = False,
+        own_scope: bool = False,
         shown: Any = None,
     ) -> StepActor[Any]:
         """Start a child. `next_settled` tells when it has ended, `settle` records that.
@@ -179,6 +183,7 @@ class Children:
             attributes: what its span says besides the usual.
             number: which of several rounds of the supervisor this is, from 1.
             alone: whether nothing but it, and who waits for it, runs in the nursery, so that they may share a scope.
+            own_scope: whether it has a scope of its own even so.
             shown: what spans show of its input, where that is known already (`show`).
 
         Returns:
@@ -200,7 +205,7 @@ class Children:
         unlimited = step.timeout is None and step.retry.total_timeout is None
         limit = None if unlimited else attempt_limit(step.retry, step.timeout, elapsed=0.0)
         # A child whose time is limited may be followed by another attempt, so its scope has to be its own.
-        scope = self._nursery.cancel_scope if alone and limit is None else None
+        scope = self._nursery.cancel_scope if alone and limit is None and not own_scope else None
         return self._start(step, place, Start(data, self._branch.fork(), 1, 0.0, limit), scope)
 
     def show(self, value: Any) -> Any:
@@ -224,7 +229,7 @@ class Children:
             if delay is not None:
                 self._retry(actor, report, delay)
                 continue
-            report = self._after_attempts(report)
+            report = Failed(report.child, self._after_attempts(report))
             if not self._falls_back(actor, report):
                 return self._settled(actor, report)
 
@@ -331,12 +336,12 @@ class Children:
         # The actor may have been cancelled when it had just stopped, also by the user's `retry_if`.
         return report, None if actor.cancel_reason is not None else delay
 
-    def _after_attempts(self, report: Failed) -> Failed:
-        """The report of a last attempt, with what is to be known of those before."""
-        retries, failure = self._retries.get(report.child), report.result.failure
-        if failure is None or retries is None or not retries.failures:
-            return report
-        return Failed(report.child, attrs.evolve(report.result, failure=after_attempts(failure, retries.failures)))
+    def _after_attempts(self, report: Report) -> StepResult:
+        """The result of a last attempt, with what is to be known of those before."""
+        retries, result = self._retries.get(report.child), report.result
+        if result.failure is None or retries is None or not retries.failures:
+            return result
+        return attrs.evolve(result, failure=after_attempts(result.failure, retries.failures))
 
     def _retry(self, failed: StepActor[Any], report: Failed, delay: float) -> None:
         environment, place, step, message = self._environment, failed.place, failed.step, failed.message
@@ -396,7 +401,9 @@ class Children:
     def _settled(self, actor: StepActor[Any], report: Report) -> Settled:
         """The child that has ended; for a fallback, the step that it stood in for."""
         writer = actor
-        if self._environment.capture is not None and type(report) is Completed:
+        if type(report) is Cancelled and actor.has_begun:
+            report = Cancelled(report.child, self._after_attempts(report))
+        elif self._environment.capture is not None and type(report) is Completed:
             _note_written(actor)
         while self._fallbacks and report.child in self._fallbacks:
             primary, failed = self._fallbacks.pop(report.child)
@@ -488,7 +495,7 @@ def _because_of(report: Failed, error: Exception) -> Failed:
     if failure is None:
         return report
     cause = agent_failure(error, step=f"{failure.step} (retry_if)", attempt=failure.attempt)
-    return Failed(report.child, _failed_with(report.result, attrs.evolve(failure, cause=cause)))
+    return Failed(report.child, _failed_with(report.result, with_last_cause(failure, cause)))
 
 
 def _failed_with(result: StepResult, failure: Failure) -> StepResult:

@@ -172,7 +172,7 @@ class RunEnvironment:
             ValueError: `cost_usd` or `token_counts` of the output is no amount.
         """
         cost, tokens = _stated(output)
-        if (cost is None and tokens is None) or id(output) in self._charged:
+        if (cost is None and tokens is None) or id(output) in self._charged or _is_of_a_run(output):
             return
         meter.on_charge = tell
         meter.charge_total(0 if cost is None else cost, 0 if tokens is None else tokens)
@@ -192,6 +192,11 @@ class RunEnvironment:
             charged[number] = weakref.ref(output, lambda _: charged.pop(number, None))
         except TypeError:
             charged[number] = output
+
+
+def _is_of_a_run(output: object) -> bool:
+    """Whether it is a result that an actor made: its figures were counted as they were spent, in the run it is of."""
+    return isinstance(output, StepResult) and output.branch is not None
 
 
 def _stated(output: object) -> tuple[Any, Any]:

@@ -54,14 +54,16 @@ def _combined(primary: Place, failed: StepResult, fallback: Place, result: StepR
 
 
 def _both_failed(original: Failure | None, fallback: Failure | None) -> Failure | None:
+    """The step's failure, in the domain of the fallback's, which is kept whole beside the original one."""
     if original is None or fallback is None:
         return fallback
     if fallback.domain in NEVER_REPLACED:
-        return attrs.evolve(fallback, step=original.step, cause=original)
+        return attrs.evolve(fallback, step=original.step, cause=original, others=(fallback,))
     return attrs.evolve(
         fallback,
         step=original.step,
         attempt=original.attempt,
         feedback=f"Original error: {original.feedback}; Fallback error: {fallback.feedback}",
         cause=original,
+        others=(fallback,),
     )

@@ -31,7 +31,7 @@ def put(context: Any, name: str, value: Any) -> None:
 
     Raises:
         TypeError: the context is frozen.
-        ValueError: the context refuses the value.
+        Exception: whatever the context's class raises for a value that it refuses.
     """
     if isinstance(context, dict):
         context[name] = value
@@ -46,8 +46,8 @@ def update_fields(context: Any, output: Any) -> None:
     """Write the fields of a dict or an object to those of the same names in the context; other names are ignored.
 
     Raises:
-        TypeError: a value does not fit the annotated type of its field, or the context refuses it. Nothing was written.
-        ValueError: as above.
+        TypeError: a value does not fit the annotated type of its field. Nothing was written.
+        Exception: whatever the output raises when it is read, or the context's class for a value that it refuses.
     """
     known = frozenset[str](context if isinstance(context, dict) else _names_of(context))
     values = {name: value for name, value in _fields_of(output).items() if name in known}

@@ -115,7 +115,7 @@ class LeafActor(StepActor[LeafStep]):
         """Write a dict's or an object's fields to those of the same names in the context."""
         try:
             update_fields(self.branch.context, output)
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - reading the output and writing to the context run user code
             return context_failure(error, step=self.place.path, attempt=self.attempt)
         return None
 

@@ -12,7 +12,6 @@ from typing import Any, Final
 import attrs
 
 from flujo_actors.context import MergeStrategy
-from flujo_actors.errors import ContextError
 from flujo_actors.failures import Failure, FailureDomain, context_failure, wrapped_failure
 from flujo_actors.messages import Completed
 from flujo_actors.results import StepResult
@@ -92,16 +91,16 @@ class ParallelSupervisor(Supervisor[ParallelStep[Any, Any, Any]]):
             return refused
         try:
             self._fill_in(succeeded, reported_before)
-        except (ContextError, TypeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - the context's class may refuse a value by any exception
             return context_failure(error, step=place.path, attempt=self.attempt)
         return None
 
     def _reported(self) -> Mapping[str, Any]:
         """What the context holds of branches' results, perhaps from an earlier run of a step like this."""
         fork = self.branch.fork()
-        held = get(fork.context, BRANCH_RESULTS) if has_place(fork.context, BRANCH_RESULTS) else None
+        held = _held(fork.context)
         fork.release()
-        return held if isinstance(held, Mapping) else {}
+        return held
 
     def _fill_in(self, succeeded: list[str], before: Mapping[str, Any]) -> None:
         """Write into the context which branches succeeded, and what they gave, where it has fields for that.
@@ -117,8 +116,7 @@ class ParallelSupervisor(Supervisor[ParallelStep[Any, Any, Any]]):
         if has_place(fork.context, EXECUTED_BRANCHES):
             put(fork.context, EXECUTED_BRANCHES, names)
         if has_place(fork.context, BRANCH_RESULTS):
-            held = get(fork.context, BRANCH_RESULTS)
-            own = {} if not isinstance(held, Mapping) else {n: v for n, v in held.items() if _is_new(n, v, before)}
+            own = {name: value for name, value in _held(fork.context).items() if _is_new(name, value, before)}
             put(fork.context, BRANCH_RESULTS, {name: own.get(name, self._results[name].output) for name in names})
         self.branch.adopt(fork, self.origin())
 
@@ -155,6 +153,15 @@ class ParallelSupervisor(Supervisor[ParallelStep[Any, Any, Any]]):
         ordered = sorted(failures.values(), key=lambda failure: failure.domain is FailureDomain.CANCELLED)
         failure = wrapped_failure(ordered[0], feedback, step=self.place.path, attempt=self.attempt)
         return attrs.evolve(failure, others=tuple(ordered[1:]))
+
+
+def _held(context: Any) -> Mapping[str, Any]:
+    """What a context holds of branches' results; nothing where it has no place for them, or something else there."""
+    try:
+        held = get(context, BRANCH_RESULTS) if has_place(context, BRANCH_RESULTS) else None
+    except AttributeError:  # a field that was declared and never set
+        return {}
+    return held if isinstance(held, Mapping) else {}
 
 
 def _is_new(name: Any, value: Any, before: Mapping[str, Any]) -> bool:

@@ -9,6 +9,7 @@ output. How things are called, and what their exceptions become, is the leaf's b
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Awaitable, Callable
 from types import MethodType
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
@@ -185,4 +186,6 @@ def _is_valid(answer: object) -> bool:
 def _reason(answer: object) -> str:
     if isinstance(answer, ValidationResult):
         return answer.feedback or "no reason given"
-    return "no reason given" if answer is False else f"it must return a ValidationResult or a bool, got {answer!r}"
+    if answer is False:
+        return "no reason given"
+    return f"it must return a ValidationResult or a bool, got {reprlib.repr(answer)}"

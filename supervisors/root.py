@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import attrs
+import trio
 
 from flujo_actors.context import ContextBranch
 from flujo_actors.events import StepStarted
@@ -24,7 +26,7 @@ from flujo_actors.supervisors.place import Place
 from flujo_actors.supervisors.recording import span_of
 from flujo_actors.supervisors.step_actor import StepActor
 from flujo_actors.supervisors.walking import cancel_part, snapshot_of
-from flujo_actors.usage import UsageMeter
+from flujo_actors.usage import RunMeter, UsageMeter
 
 
 class RootSupervisor:
@@ -62,8 +64,8 @@ class RootSupervisor:
         self._failure: Failure | None = None
         environment.on_breach = self.cancel
         limits = environment.settings.usage_limits
-        above = None if inside is None else inside.place.meter
-        self.meter = UsageMeter(above, None if limits is None else environment.watch(limits))
+        watch = None if limits is None else environment.watch(limits)
+        self.meter = UsageMeter(inside.place.meter, watch) if inside else RunMeter(watch, _call_soon_here())
         """Counts what the whole run spends."""
         if inside is not None:
             inside.runs += (self,)
@@ -169,6 +171,17 @@ class RootSupervisor:
     def branch(self) -> ContextBranch:
         """The context as the run has left it so far."""
         return self._branch
+
+
+def _call_soon_here() -> Callable[..., None]:
+    """Calls a function in the loop that runs now, from any thread; once that has ended, nobody is left to be told."""
+    token = trio.lowlevel.current_trio_token()
+
+    def call_soon(function: Callable[..., None], *arguments: Any) -> None:
+        with suppress(trio.RunFinishedError):
+            token.run_sync_soon(function, *arguments)
+
+    return call_soon
 
 
 def _name_inside(agent: LeafActor, step: AnyStep) -> str:

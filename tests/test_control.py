@@ -15,6 +15,7 @@ from trio.testing import MockClock
 
 from flujo_actors import (
     AnyStep,
+    DynamicParallelRouterStep,
     FailureDomain,
     LoopStep,
     MapStep,
@@ -109,8 +110,62 @@ class TestCancellingAPart:
         async with running(each) as run:
             assert run.cancel("map[2]", reason="enough")
             result = await run.wait()
-        # A cancelled item is no failure of its own that could be ignored.
         assert [isinstance(each, StepResult) for each in result.step_history[0].output] == [False, True, False]
+
+    @pytest.mark.parametrize("max_concurrency", [1, 3])
+    async def test_a_stopped_item_is_ignored_where_failed_items_are(
+        self, autojump_clock: MockClock, max_concurrency: int
+    ) -> None:
+        each = MapStep[Any, Any, Any](
+            "map",
+            sleeper(seconds=5.0),
+            over=lambda data, context: range(3),
+            max_concurrency=max_concurrency,
+            on_item_failure="ignore",
+        )
+        async with running(each) as run:
+            assert run.cancel("map[1]", reason="enough")
+            result = await run.wait()
+        stopped, *others = result.unwrap()
+        assert stopped.feedback == "Cancelled: enough"
+        assert others == ["sleep", "sleep"]
+        assert result.total_tokens == 3
+
+    @pytest.mark.parametrize("max_concurrency", [1, 2])
+    async def test_a_stopped_item_fails_a_map_in_the_map_s_words(
+        self, autojump_clock: MockClock, max_concurrency: int
+    ) -> None:
+        def items(data: Any, context: Any) -> range:
+            return range(max_concurrency)
+
+        each = MapStep[Any, Any, Any]("map", sleeper(), over=items, max_concurrency=max_concurrency, timeout=9.0)
+        async with running(each) as run:
+            for number in range(max_concurrency):
+                assert run.cancel(f"map[{number + 1}]", reason="enough")
+            result = await run.wait()
+        step = result.step_history[0]
+        assert step.feedback == "Item 1 failed: Cancelled: enough"
+        assert [item.feedback for item in step.output] == ["Cancelled: enough"] * max_concurrency
+        assert step.metadata == {"items": max_concurrency}
+
+    async def test_a_stopped_router_fails_its_step_in_the_step_s_words(self, autojump_clock: MockClock) -> None:
+        step = DynamicParallelRouterStep[Any, Any, Any]("route", sleeper("ask"), {"a": sleeper("a")})
+        async with running(step) as run:
+            assert run.cancel("route/ask", reason="enough")
+            result = await run.wait()
+        assert result.step_history[0].feedback == "Router agent failed: Cancelled: enough"
+
+    async def test_stopped_branches_of_a_router_fail_its_step_as_branches_that_fail_do(
+        self, autojump_clock: MockClock
+    ) -> None:
+        choose = Step[Any, Any, Any]("choose", lambda data: ["a", "b"])
+        step = DynamicParallelRouterStep[Any, Any, Any]("route", choose, {"a": sleeper("a")})
+        async with running(step) as run:
+            assert run.cancel("route/branches", reason="enough")
+            result = await run.wait()
+        assert result.failure is not None
+        assert (result.failure.step, result.failure.feedback) == ("route", "Cancelled: enough")
+        assert result.step_history[0].metadata == {"unknown_branches": ["b"]}
 
     async def test_a_step_of_a_sequence_that_is_stopped_ends_the_sequence(self, autojump_clock: MockClock) -> None:
         pipeline = Pipeline[Any, Any, Any]("p", [sleeper("a"), sleeper("b")])

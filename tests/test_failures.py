@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from flujo_actors import Failure, FailureDomain
-from flujo_actors.failures import agent_failure, cancelled_failure, context_failure, timeout_failure
+from flujo_actors.failures import (
+    agent_failure,
+    cancelled_failure,
+    context_failure,
+    phase_failure,
+    timeout_failure,
+    user_function_failure,
+)
 
 BOOM = agent_failure(ValueError("boom"), step="p/a", attempt=1)
 
@@ -32,6 +39,36 @@ BOOM = agent_failure(ValueError("boom"), step="p/a", attempt=1)
 )
 def test_a_failure_reads_as_where_what_and_why(failure: Failure, text: str) -> None:
     assert str(failure) == text
+
+
+class UnprintableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("not to be told")
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("boom"), "boom"),
+        (AssertionError(), "AssertionError"),
+        (UnprintableError(), "(no text: its __str__ raised RuntimeError)"),
+        (ExceptionGroup("several", [ValueError("boom"), AssertionError()]), "ValueError: boom; AssertionError"),
+    ],
+)
+def test_a_failure_always_says_something(error: Exception, text: str) -> None:
+    failures = (
+        agent_failure(error, step="a", attempt=1),
+        phase_failure(FailureDomain.VALIDATOR, "Refused", error, phase="validator 'v'", step="a", attempt=1),
+        user_function_failure(FailureDomain.MAPPER, "Refused", error, step="a", attempt=1),
+    )
+    assert {failure.message for failure in failures} == {text}
+    assert {failure.feedback for failure in failures[1:]} == {f"Refused: {text}"}
+    assert context_failure(error, step="a", attempt=1).feedback == f"Context validation failed: {text}"
+
+
+def test_an_agent_s_exception_without_a_text_is_named_once() -> None:
+    feedback = agent_failure(AssertionError(), step="a", attempt=1).feedback
+    assert feedback == "Agent execution failed with AssertionError"
 
 
 def test_the_exception_is_not_part_of_what_a_failure_is() -> None:

@@ -16,6 +16,7 @@ from flujo_actors import (
     Pipeline,
     RetryPolicy,
     Step,
+    StepResult,
     System,
     UsageLimitExceededError,
     UsageLimits,
@@ -69,6 +70,17 @@ async def test_what_it_spends_is_counted_in_the_agent_s_step_and_above_once() ->
     assert (result.total_cost_usd, result.total_tokens) == (0.25, 1)
     assert (step.cost_usd, step.token_counts) == (0.25, 1)
     assert [(each.name, each.cost_usd) for each in step.step_history] == [("inner", 0.25)]
+
+
+async def test_the_result_of_one_of_its_steps_is_not_counted_again_when_the_agent_gives_it() -> None:
+    async def agent(data: Any, *, resources: System) -> Any:
+        return (await resources.run(inner(), data)).step_history[0]
+
+    async with open_system() as system:
+        result = await system.run(outer(agent), 1, resources=system)
+    assert isinstance(result.output, StepResult)
+    assert result.output.cost_usd == 0.25
+    assert (result.total_cost_usd, result.total_tokens) == (0.25, 1)
 
 
 async def test_its_own_result_has_its_own_figures_and_a_trace_of_its_part() -> None:

@@ -138,7 +138,7 @@ class TestLimits:
 
     @pytest.mark.parametrize("limit", [-1, float("nan"), float("inf"), "1", True])
     def test_a_limit_that_is_no_amount_is_refused(self, limit: Any) -> None:
-        with pytest.raises(ValueError, match="must be"):
+        with pytest.raises(ValueError, match=r"^total_cost_usd_limit must be"):
             UsageLimits(total_cost_usd_limit=limit)
 
     @pytest.mark.parametrize("limit", [-1, 1.5, "1", True])
@@ -189,6 +189,15 @@ class TestResult:
                 with pytest.raises(UsageLimitExceededError, match=r"^Cost limit of \$1 exceeded$") as caught:
                     await handle.wait()
                 assert result_of(caught.value).total_cost_usd == 2
+
+    async def test_what_is_charged_once_the_run_has_ended_breaches_nothing(self) -> None:
+        kept: list[UsageMeter] = []
+        keeping = Step[Any, Any, Any]("a", lambda data, *, usage: kept.append(usage))
+        async with open_system() as system:
+            handle = await system.start(keeping, None, usage_limits=UsageLimits(total_cost_usd_limit=1))
+            assert (await handle.wait()).success
+            kept[0].charge(cost_usd=2)
+            assert (await handle.wait()).success
 
     def test_run_pipeline_raises_it(self) -> None:
         with pytest.raises(UsageLimitExceededError) as caught:

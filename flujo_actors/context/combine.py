@@ -42,6 +42,7 @@ from flujo_actors.context.shapes import shape_of
 from flujo_actors.context.strategies import MergeStrategy
 from flujo_actors.context.thaw import publish
 from flujo_actors.errors import ContextError
+from flujo_actors.failures import text_of
 
 
 @attrs.frozen(eq=False)
@@ -150,7 +151,7 @@ class Combination:
             sealed = Freezer(None, None, taking=False).seal(merged)
         except Exception as error:
             path = format_path([*self._path, part_of(base, name)])
-            raise ContextError(path, f"cannot be merged by its rule {rule!r}: {error}") from error
+            raise ContextError(path, f"cannot be merged by its rule {rule!r}: {text_of(error)}") from error
         return Replace(sealed, _last_source(theirs), by_rule=True)
 
     def _set_edits(self, base: Any, ours: SetEdit, theirs: SetEdit) -> SetEdit:

@@ -43,6 +43,7 @@ from flujo_actors.context.shapes import Shape, shape_of
 from flujo_actors.context.tables import MapVersion, SequenceVersion
 from flujo_actors.context.thaw import Thawer
 from flujo_actors.errors import ContextError
+from flujo_actors.failures import text_of
 
 
 class Sealable(Protocol):
@@ -293,7 +294,7 @@ class Freezer:
             return copy.deepcopy(live)
         except Exception as error:
             problem = (
-                f"holds a {type(live).__name__}, which cannot be copied for a step ({error}); "
+                f"holds a {type(live).__name__}, which cannot be copied for a step ({text_of(error)}); "
                 "pass it as `resources`, or declare the field Shared()"
             )
             raise ContextError(format_path(self._trail), problem) from error

@@ -14,6 +14,7 @@ from flujo_actors.context.nodes import DictNode, RecordNode
 from flujo_actors.context.paths import Field, Key, Part, format_path
 from flujo_actors.context.thaw import Thawer, publish
 from flujo_actors.errors import ContextError
+from flujo_actors.failures import text_of
 
 
 def validated(root: Any, change: Edit, run: Run) -> Any:
@@ -94,7 +95,7 @@ class _refusal:  # noqa: N801 - reads as the function it could be, and is cheape
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Exception):
-            problem = f"has a merged value that its class refuses: {error}"
+            problem = f"has a merged value that its class refuses: {text_of(error)}"
             raise ContextError(format_path(self._path), problem) from error
 
 

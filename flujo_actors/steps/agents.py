@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import reprlib
 import typing
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
@@ -146,7 +147,8 @@ def _callable_of(agent: object) -> Callable[..., Any]:
         return run
     if callable(agent):
         return agent
-    raise TypeError(f"{agent!r} is no agent; pass a function, or an object with an `async def run(self, data)`")
+    shown = reprlib.repr(agent)
+    raise TypeError(f"{shown} is no agent; pass a function, or an object with an `async def run(self, data)`")
 
 
 def _call_of(function: Callable[..., Any]) -> Any:

@@ -46,8 +46,9 @@ def branch_names(branches: Mapping[Any, AnyStep]) -> tuple[tuple[str, AnyStep], 
 
 
 def _check_names(step: AnyStep, names: list[str]) -> None:
+    seen = set[str]()
     for name in names:
-        if names.count(name) > 1:
+        if name in seen:
             raise StepDefinitionError(step.name, f"two branches are called {name!r}; give each a name of its own")
         if not name.strip() or not name.isprintable() or any(mark in name for mark in RESERVED_IN_NAMES):
             raise StepDefinitionError(
@@ -55,3 +56,4 @@ def _check_names(step: AnyStep, names: list[str]) -> None:
                 f"the branch name {name!r} is not printable or holds one of {' '.join(RESERVED_IN_NAMES)}, "
                 "which paths use",
             )
+        seen.add(name)

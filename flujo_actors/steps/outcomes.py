@@ -18,12 +18,22 @@ UNCHANGED: Final = Unchanged.UNCHANGED
 """No new solution: `None` may be one."""
 
 
+def _as_bool(value: bool) -> bool:  # noqa: FBT001 - a converter
+    """Decided here, so that a value that is neither true nor false is the failure of who gave it."""
+    return bool(value)
+
+
+def _as_text(text: str | None) -> str | None:
+    """Given as something else by untyped code, a list for instance, it still is to be told."""
+    return None if text is None else str(text)
+
+
 @attrs.frozen
 class PluginOutcome:
     """What a plugin says of an output."""
 
-    success: bool
-    feedback: str | None = None
+    success: bool = attrs.field(converter=_as_bool)
+    feedback: str | None = attrs.field(default=None, converter=_as_text)
     """Why not, when it says no."""
     redirect_to: Any = None
     """An agent to run on the step's input instead; its output goes through the plugins again."""
@@ -35,8 +45,8 @@ class PluginOutcome:
 class ValidationResult:
     """What a validator says of an output."""
 
-    is_valid: bool
-    feedback: str | None = None
+    is_valid: bool = attrs.field(converter=_as_bool)
+    feedback: str | None = attrs.field(default=None, converter=_as_text)
     """Why not, when it says no."""
 
 
@@ -44,7 +54,7 @@ class ValidationResult:
 class RefinementCheck:
     """What a critic says of a generator's output."""
 
-    is_complete: bool
+    is_complete: bool = attrs.field(converter=_as_bool)
     """Whether the output is good as it is."""
     feedback: Any = None
     """What the generator gets to do better with, when it is not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeGuard
@@ -30,7 +31,7 @@ def as_seconds(value: Any) -> Any:
 
 def _seconds(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not (_is_number(value) and 0 <= value < math.inf):
-        raise ValueError(f"RetryPolicy: {attribute.name} must be 0 seconds or more, got {value!r}")
+        raise ValueError(f"RetryPolicy: {attribute.name} must be 0 seconds or more, and finite, got {value!r}")
 
 
 def _attempts(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -61,6 +62,11 @@ def _as_domains(domains: Iterable[FailureDomain]) -> frozenset[FailureDomain]:
     raise ValueError(f"RetryPolicy: `on` is a set of FailureDomain, got {given!r}")
 
 
+def _sync_function(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and (not callable(value) or inspect.iscoroutinefunction(value)):
+        raise ValueError(f"RetryPolicy: {attribute.name} is a function of the failure, not `async`, got {value!r}")
+
+
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
     """How often, on what, and after which wait a failed step is tried again, each time on a fresh context."""
@@ -77,5 +83,5 @@ class RetryPolicy:
     """Each wait is shortened at random by up to this fraction of it, so that many callers spread out."""
     total_timeout: float | None = attrs.field(default=None, converter=as_seconds, validator=_seconds)
     """Seconds that all attempts may take together, waits included."""
-    retry_if: Callable[[Failure], bool] | None = None
-    """Asked last, with the failure: whether to try again."""
+    retry_if: Callable[[Failure], bool] | None = attrs.field(default=None, validator=_sync_function)
+    """Asked last, with the failure: whether to try again. Not `async`: it is asked between two attempts."""

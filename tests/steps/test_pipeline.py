@@ -238,6 +238,14 @@ async def add(data: int, *, context: Stats) -> int:
     return data
 
 
+@pytest.mark.parametrize("given", [add, None, "pipeline", [Step("a", str.upper)]])
+async def test_what_is_no_step_cannot_run_and_the_error_says_what_to_do(given: Any) -> None:
+    async with open_system() as system:
+        for begin in (system.run, system.start):
+            with pytest.raises(InvalidPipelineError, match="it is no step; wrap a function with @step"):
+                await begin(given, 1)
+
+
 class TestContextCheck:
     async def test_a_step_that_declares_a_context_needs_a_run_with_one(self) -> None:
         pipeline: AnyStep = Pipeline("root", [Pipeline("p", [Step("add", add)])])

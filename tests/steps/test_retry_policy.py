@@ -29,6 +29,16 @@ def test_times_are_seconds_from_zero(field: str, seconds: Any) -> None:
         RetryPolicy(**{field: seconds})
 
 
+async def ask_first(failure: Any) -> bool:
+    return True
+
+
+@pytest.mark.parametrize("function", [3, "always", True, ask_first])
+def test_whether_to_try_again_is_asked_of_a_function_that_is_not_async(function: Any) -> None:
+    with pytest.raises(ValueError, match="RetryPolicy: retry_if is a function of the failure, not `async`, got"):
+        RetryPolicy(retry_if=function)
+
+
 @pytest.mark.parametrize("fraction", [-0.1, 1.1, math.nan, "0.5", True])
 def test_jitter_is_a_fraction(fraction: Any) -> None:
     with pytest.raises(ValueError, match="RetryPolicy: jitter is a fraction of the delay from 0 to 1"):

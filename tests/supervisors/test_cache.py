@@ -20,6 +20,7 @@ from flujo_actors import (
     MapStep,
     Origin,
     ParallelStep,
+    Pipeline,
     PipelineResult,
     ResultCache,
     RetryPolicy,
@@ -389,6 +390,20 @@ async def test_of_more_than_the_cache_holds_those_used_longest_ago_are_forgotten
     async with open_system(cache=ResultCache(max_entries=2)) as system:
         results = [await run(system, step, data) for data in (1, 2, 1, 3, 1, 2)]
     assert hits(*results) == [False, False, True, False, True, False]
+
+
+async def test_steps_side_by_side_that_find_the_same_are_remembered_once() -> None:
+    async def slowly(data: int) -> int:
+        await trio.lowlevel.checkpoint()
+        return data
+
+    cache = ResultCache()
+    async with open_system(cache=cache) as system:
+        step = ParallelStep[Any, Any, Any]("p", {name: cached(slowly) for name in "abc"})
+        result = await run(system, Pipeline[Any, Any, Any]("both", [step, Step("out", lambda data: 1), step]), 1)
+    assert result.success
+    statistics = cache.statistics()
+    assert (statistics.hits, statistics.misses, statistics.entries) == (3, 3, 1)
 
 
 async def test_definitions_that_are_equal_share_what_is_remembered_also_agents_that_cannot_be_hashed() -> None:

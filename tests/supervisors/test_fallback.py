@@ -17,6 +17,7 @@ from flujo_actors import (
     Failure,
     FailureDomain,
     LoopStep,
+    ParallelStep,
     Pipeline,
     PipelineResult,
     RetryPolicy,
@@ -191,6 +192,16 @@ class TestBothFail:
         a = await only_result(chain, 1, context=Notes())
         inner = f"Original error: {failed_with('b')}; Fallback error: {failed_with('c')}"
         assert a.feedback == f"Original error: {failed_with('a')}; Fallback error: {inner}"
+
+    async def test_the_fallback_s_own_failure_is_kept_with_all_that_led_to_it(self) -> None:
+        backup = ParallelStep[Any, Any, Any]("backup", {name: worker(name, fails=True) for name in "bc"})
+        a = await only_result(worker("a", fails=True).with_fallback(backup), 1, context=Notes())
+        assert a.failure is not None
+        (of_backup,) = a.failure.others
+        assert (of_backup.step, of_backup.feedback) == ("a/backup", a.step_history[-1].feedback)
+        assert of_backup.cause is not None
+        assert [each.step for each in (of_backup.cause, *of_backup.others)] == ["a/backup/b", "a/backup/c"]
+        assert isinstance(of_backup.cause.exception, ValueError)
 
     @pytest.mark.parametrize("primary_is_composite", [True, False])
     async def test_a_leaf_s_writes_are_out_when_it_fails_as_a_fallback(self, primary_is_composite: bool) -> None:

@@ -19,6 +19,10 @@ from trio.testing import MockClock
 from flujo_actors import (
     AnyStep,
     FailureDomain,
+    LoopStep,
+    MapStep,
+    ParallelStep,
+    Pipeline,
     PipelineResult,
     RetryPolicy,
     RunFailedError,
@@ -153,6 +157,19 @@ class TestAgentFailure:
         assert result.failure.cause is not None
         assert result.failure.cause.step == "a (retry_if)"
         assert result.failure.cause.message == "no idea"
+
+    async def test_a_retry_if_that_raises_hides_nothing_of_what_failed_inside(self) -> None:
+        def raising(failure: Any) -> bool:
+            raise LookupError("no idea")
+
+        inner = Step("a", Flaky(ValueError("boom")), retry=ONCE)
+        loop = LoopStep("l", inner, exit_condition=lambda output, context: True, retry=RetryPolicy(retry_if=raising))
+        failure = (await run(loop)).failure
+        assert failure is not None
+        assert failure.cause is not None
+        assert (failure.cause.step, failure.cause.message) == ("l[1]/a", "boom")
+        assert failure.cause.cause is not None
+        assert (failure.cause.cause.step, failure.cause.cause.message) == ("l (retry_if)", "no idea")
 
     async def test_an_agent_with_a_nursery_of_its_own_fails_with_its_group(self) -> None:
         async def fail(text: str) -> None:
@@ -441,6 +458,26 @@ class TestUsage:
 
         result = await run(Step("a", make) >> Step("b", make) >> Step("c", make))
         assert result.total_cost_usd == 0.3
+
+    @pytest.mark.parametrize(
+        "forgiving",
+        [
+            lambda costly: ParallelStep("p", {"x": costly, "y": Step("y", len)}, on_branch_failure="ignore"),
+            lambda costly: MapStep("m", costly, over=lambda data, context: ["x"], on_item_failure="ignore"),
+        ],
+    )
+    async def test_the_result_of_a_failed_step_counts_once_however_often_it_is_passed_on(self, forgiving: Any) -> None:
+        def costly(data: Any, *, usage: UsageMeter) -> None:
+            usage.charge(cost_usd=0.5, prompt_tokens=3)
+            raise ValueError("boom")
+
+        def pick(outputs: Any) -> Any:
+            return outputs["x"] if isinstance(outputs, dict) else outputs[0]
+
+        steps = [forgiving(Step("x", costly, retry=ONCE)), Step("pick", pick), Step("again", lambda data: (data, data))]
+        result = await run(Pipeline("p", steps), "in")
+        assert isinstance(result.unwrap()[0], StepResult)
+        assert (result.total_cost_usd, result.total_tokens) == (0.5, 3)
 
     @pytest.mark.parametrize("output", ["text", 3, None, {"cost_usd": 5}, SimpleNamespace(cost_usd=None)])
     async def test_no_usage_is_invented(self, output: Any) -> None:

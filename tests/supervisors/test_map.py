@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
+from trio.testing import MockClock
 
 from flujo_actors import (
     FailureDomain,
@@ -97,6 +98,36 @@ def test_a_field_that_is_missing_and_a_function_that_raises_fail_the_map() -> No
     assert result.output == [2]
 
 
+class UntoldError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("not to be told")
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [(ValueError("broken"), "broken"), (UntoldError(), "(no text: its __str__ raised RuntimeError)")],
+)
+@pytest.mark.parametrize("max_concurrency", [1, 3])
+def test_items_that_raise_when_they_are_taken_fail_the_map(error: Exception, text: str, max_concurrency: int) -> None:
+    class Closed:
+        def __iter__(self) -> Iterator[int]:
+            raise error
+
+    class Torn:
+        def __iter__(self) -> Iterator[int]:
+            yield 1
+            raise error
+
+    for items, output in ((Closed(), None), (Torn(), [2])):
+        step = MapStep("all", Step("double", double), over=given, max_concurrency=max_concurrency)
+        result = run_pipeline(step, items)
+        assert result.failure is not None
+        assert result.failure.domain is FailureDomain.MAPPER
+        assert result.failure.feedback == f"Error in over for MapStep 'all': {text}"
+        assert result.failure.exception is error
+        assert result.output == output
+
+
 @pytest.mark.parametrize("max_concurrency", [1, 3])
 def test_an_item_that_fails_fails_the_map_and_nothing_is_started_after_it(max_concurrency: int) -> None:
     body = Step("some", explode_on_two, retry=RetryPolicy(max_attempts=1))
@@ -105,6 +136,23 @@ def test_an_item_that_fails_fails_the_map_and_nothing_is_started_after_it(max_co
     assert result.failure.feedback == "Item 2 failed: Agent execution failed with ValueError: two"
     assert result.failure.domain is FailureDomain.AGENT
     assert len(result.output or []) <= 1 + max_concurrency + 1
+
+
+async def test_items_that_fail_side_by_side_are_all_told_the_first_by_number_whoever_failed_first(
+    autojump_clock: MockClock,
+) -> None:
+    async def fail_later_the_earlier(item: int) -> None:
+        await trio.sleep(10 - item)
+        raise ValueError(str(item))
+
+    body = Step("some", fail_later_the_earlier, retry=RetryPolicy(max_attempts=1))
+    async with open_system() as system:
+        result = await system.run(MapStep("all", body, over=given, max_concurrency=3), [1, 2, 3, 4])
+    assert result.failure is not None
+    assert result.failure.feedback == "Item 1 failed: Agent execution failed with ValueError: 1"
+    assert result.failure.cause is not None
+    told = [result.failure.cause, *result.failure.others]
+    assert [failure.step for failure in told] == ["all[1]/some", "all[2]/some", "all[3]/some"]
 
 
 @pytest.mark.parametrize("max_concurrency", [1, 3])

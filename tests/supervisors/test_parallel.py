@@ -606,6 +606,27 @@ class TestReportingFields:
         assert result.failure.domain is FailureDomain.CONTEXT
         assert result.failure.feedback.startswith("Context validation failed: field 'executed_branches' cannot be set")
 
+    async def test_a_context_that_refuses_them_by_any_exception_is_a_failure(self) -> None:
+        def refuse(account: Any, attribute: Any, value: Any) -> Any:
+            raise LookupError("not here")
+
+        @attrs.define
+        class Strict:
+            executed_branches: list[str] = attrs.field(factory=list[str], on_setattr=refuse)
+
+        result = await run(parallel({"a": gives(1)}), context=Strict())
+        assert result.failure is not None
+        assert result.failure.feedback == "Context validation failed: not here"
+
+    async def test_a_field_that_was_declared_and_never_set_is_set(self) -> None:
+        @attrs.define
+        class Late:
+            branch_results: dict[str, Any] = attrs.field(init=False)
+
+        result = await run(parallel({"a": gives(1)}), context=Late())
+        assert result.success
+        assert result.context.branch_results == {"a": 1}
+
     async def test_a_property_of_that_name_is_no_field(self) -> None:
         @attrs.define(slots=False)
         class Stubborn:

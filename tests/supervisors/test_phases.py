@@ -82,6 +82,20 @@ def invalid(text: str | None = "bad") -> ValidationResult:
     return ValidationResult(is_valid=False, feedback=text)
 
 
+def redirecting_to(agent: Any) -> Any:
+    return Says(PluginOutcome(success=False, redirect_to=agent))
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise RuntimeError("not to be shown")
+
+
+class Undecided:
+    def __bool__(self) -> bool:
+        raise RuntimeError("neither true nor false")
+
+
 def failure_of(result: StepResult) -> Any:
     assert not result.success
     return result.failure
@@ -354,6 +368,27 @@ class TestRetries:
             "after a: Plugin validation failed after max retries: shorter (plugin 'Says')"
         )
 
+    @pytest.mark.parametrize("alone", [True, False])
+    async def test_a_step_that_is_stopped_tells_how_the_tries_before_failed(
+        self, autojump_clock: MockClock, alone: bool
+    ) -> None:
+        tries = iter([0.0, trio.current_time() + 100])
+
+        async def agent(data: Any) -> Any:
+            await trio.sleep(next(tries))
+
+        step = Step[Any, Any, Any]("a", agent, plugins=[Says(no("shorter"))], retry=on(FailureDomain.PLUGIN))
+        async with open_system() as system:
+            handle = await system.start(step if alone else ParallelStep[Any, Any, Any]("p", {"a": step}), "in")
+            await trio.sleep(1)
+            handle.cancel("a" if alone else "p/a", reason="enough")
+            result = await handle.wait()
+        failure = (result if alone else result.step_history[0].step_history[0]).failure
+        assert failure is not None
+        assert failure.feedback == "Cancelled: enough"
+        assert failure.cause is not None
+        assert (failure.cause.domain, failure.cause.message) == (FailureDomain.PLUGIN, "shorter")
+
     async def test_tries_that_failed_in_one_domain_make_no_chain(self) -> None:
         result = await run_leaf(boom, retry=on(FailureDomain.AGENT))
         assert (result.attempts, failure_of(result).cause) == (3, None)
@@ -426,6 +461,27 @@ class TestValidators:
     async def test_whatever_is_no_yes_is_a_no(self, answer: Any, reason: str) -> None:
         result = await run_leaf(same, validators=[Says(answer)])
         assert result.feedback == f"Validation failed after max retries: {reason}"
+
+    async def test_an_answer_that_cannot_be_shown_is_named_by_its_class(self) -> None:
+        for helpers in ({"validators": [Says(Unprintable())]}, {"plugins": [redirecting_to(Unprintable())]}):
+            assert "Unprintable" in failure_of(await run_leaf(same, **helpers)).feedback
+
+    async def test_a_reason_that_is_no_text_is_told_as_text(self) -> None:
+        reasons: Any = ["too short", "too plain"]
+        result = await run_leaf(same, validators=[lambda output: ValidationResult(is_valid=False, feedback=reasons)])
+        assert result.feedback == "Validation failed after max retries: ['too short', 'too plain']"
+        result = await run_leaf(same, plugins=[lambda output: PluginOutcome(success=False, feedback=reasons)])
+        assert result.feedback == "Plugin validation failed after max retries: ['too short', 'too plain']"
+
+    async def test_an_answer_that_is_neither_yes_nor_no_is_the_failure_of_who_gave_it(self) -> None:
+        undecided: Any = Undecided()
+        for helpers, domain in (
+            ({"validators": [lambda output: ValidationResult(is_valid=undecided)]}, FailureDomain.VALIDATOR),
+            ({"plugins": [lambda output: PluginOutcome(success=undecided)]}, FailureDomain.PLUGIN),
+        ):
+            failure = failure_of(await run_leaf(same, **helpers))
+            assert failure.domain is domain
+            assert failure.feedback.endswith("failed after max retries: neither true nor false")
 
     async def test_they_see_the_plugins_new_solution(self) -> None:
         validator = Says(True)
@@ -642,6 +698,27 @@ class TestUpdatesContext:
         result = await run(updating({"age": -1}), context=Strict())
         assert result.step_history[0].feedback.startswith("Context validation failed: ")
         assert result.context == Strict()
+
+    async def test_a_context_that_refuses_a_value_by_any_exception_is_a_failure(self) -> None:
+        def refuse(account: Any, attribute: Any, value: Any) -> Any:
+            raise LookupError("no such age")
+
+        @attrs.define
+        class Strict:
+            age: int = attrs.field(default=1, on_setattr=refuse)
+
+        result = await run(updating({"age": 2}), context=Strict())
+        assert result.step_history[0].feedback == "Context validation failed: no such age"
+        assert result.context == Strict()
+
+    async def test_an_output_that_cannot_be_read_is_a_failure(self) -> None:
+        @attrs.define
+        class Unset:
+            age: int = attrs.field(init=False)
+
+        result = await run(updating(Unset()), context=Account())
+        assert result.step_history[0].failure.domain is FailureDomain.CONTEXT
+        assert result.context == Account()
 
     async def test_a_frozen_context_is_a_failure(self) -> None:
         for context in (Record("Ann", 1), dataclasses.make_dataclass("Ice", [("age", int)], frozen=True)(1)):

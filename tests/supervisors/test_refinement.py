@@ -171,6 +171,18 @@ class TestFailures:
         assert refine.feedback == expected
         assert refine.metadata["iterations"] == 1
 
+    async def test_a_check_that_is_neither_complete_nor_not_is_the_critic_s_failure(self) -> None:
+        class Undecided:
+            def __bool__(self) -> bool:
+                raise RuntimeError("neither true nor false")
+
+        undecided: Any = Undecided()
+        critic = Step("c", lambda value: RefinementCheck(is_complete=undecided))
+        result = await run(refine_until("refine", Step("g", lambda request: 1), critic))
+        assert result.step_history[0].feedback == (
+            "Loop body failed: Agent execution failed with RuntimeError: neither true nor false"
+        )
+
     async def test_a_generator_that_fails_ends_it(self) -> None:
         result = await run(Counting(9, generator_fails_at=2).step(), "x", context=Notes())
         refine = result.step_history[0]

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
@@ -153,6 +153,25 @@ class TestTheChoice:
         assert step.feedback == f"Router agent must return a list of branch names, got {kind}"
         assert step.failure.step == "route"
         assert called == []
+
+    @pytest.mark.parametrize("error", [TypeError("no"), RuntimeError("no")])
+    async def test_a_name_that_raises_when_it_is_looked_up_is_unknown(self, error: Exception) -> None:
+        class Odd:
+            def __hash__(self) -> int:
+                raise error
+
+        odd = Odd()
+        result = await run(router([odd, "a"], {"a": leaf(lambda data: 1)}))
+        assert result.output == {"a": 1}
+        assert result.step_history[0].metadata["unknown_branches"] == [odd]
+
+    async def test_a_list_that_raises_when_it_is_read_is_a_failure(self) -> None:
+        class Odd(list[str]):
+            def __iter__(self) -> Iterator[str]:
+                raise RuntimeError("no names")
+
+        result = await run(router(Odd("a"), {"a": leaf(lambda data: 1)}))
+        assert result.step_history[0].feedback == "Router agent must return a list of branch names, got Odd"
 
     @given(st.lists(st.sampled_from("abcxy")), st.sets(st.sampled_from("abc"), min_size=1))
     def test_every_known_name_runs_once_in_order_and_every_other_is_listed(
