@@ -27,13 +27,16 @@ LeafStep = Step[Any, Any, Any]
 class LeafActor(StepActor[LeafStep]):
     """Calls the step's agent. This is where an exception of user code becomes a failure, once."""
 
-    __slots__ = ()
+    __slots__ = ("task",)
 
     takes_turns = True
+    task: trio.lowlevel.Task
+    """The one that the agent's code runs in; there once it does."""
 
     async def perform(self, data: Any) -> StepResult:
         """Call the agent on the input, with the phases around it where the step has any."""
         CURRENT_AGENT.set(self)
+        self.task = trio.lowlevel.current_task()
         step = self.step
         if not step.is_plain:
             return await self._perform_phases(data)

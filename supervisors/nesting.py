@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Final
 
+import trio
+
 if TYPE_CHECKING:
     from flujo_actors.supervisors.leaf import LeafActor
 
@@ -26,6 +28,19 @@ def agent_at_work() -> LeafActor | None:
 
 
 def current_agent(system: object) -> LeafActor | None:
-    """The actor of the agent whose code this task runs, if it belongs to a run of this system and is at work."""
+    """The actor of the agent in whose work this task has its part, if it belongs to a run of this system.
+
+    A task that an agent has started elsewhere, in a nursery of the program around the run for instance, is no part of
+    that: it may go on when the agent has ended, so what it runs cannot be part of the agent's run.
+    """
     actor = agent_at_work()
-    return actor if actor is not None and actor.environment.system is system else None
+    is_part = actor is not None and actor.environment.system is system and _is_below(actor.task)
+    return actor if is_part else None
+
+
+def _is_below(above: trio.lowlevel.Task) -> bool:
+    """Whether the current task is this one, or runs in a nursery below it and so ends before it."""
+    task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
+    while task is not None and task is not above:
+        task = None if task.parent_nursery is None else task.parent_nursery.parent_task
+    return task is above

@@ -284,6 +284,48 @@ async def test_a_task_that_outlives_its_agent_starts_runs_of_their_own() -> None
     assert len(backend.list_runs()) == 2
 
 
+async def test_a_task_outside_of_its_agent_starts_runs_of_their_own_also_while_the_agent_is_at_work() -> None:
+    backend, begun = MemoryBackend(), trio.Event()
+    results: list[Any] = []
+
+    async def wait_a_little(data: Any, *, usage: UsageMeter) -> None:
+        usage.charge(cost_usd=0.25)
+        begun.set()
+        await trio.sleep(0.01)
+        usage.charge(cost_usd=0.25)
+
+    async with trio.open_nursery() as nursery, open_system(storage=backend) as system:
+
+        async def beside() -> None:
+            results.append(await system.run(Step[Any, Any, Any]("wait", wait_a_little), None))
+
+        async def agent(data: Any) -> None:
+            nursery.start_soon(beside)
+            await begun.wait()
+
+        around = await system.run(outer(agent), None)
+    (beside_it,) = results
+    assert (around.total_cost_usd, Trace.of(around).paths()) == (0, ["", "outer"])
+    assert (beside_it.total_cost_usd, Trace.of(backend, beside_it.run_id).paths()) == (0.5, ["", "wait"])
+
+
+async def test_one_begun_in_a_thread_of_the_agent_s_is_part_of_the_run_unless_the_thread_may_be_abandoned() -> None:
+    results: list[Any] = []
+
+    async def agent(data: Any, *, resources: System) -> None:
+        for may_be_abandoned in (False, True):
+            results.append(
+                await trio.to_thread.run_sync(
+                    lambda: trio.from_thread.run(resources.run, inner(), 1), abandon_on_cancel=may_be_abandoned
+                )
+            )
+
+    async with open_system() as system:
+        around = await system.run(outer(agent), None, resources=system)
+    assert around.total_cost_usd == 0.25
+    assert [result.run_id == around.run_id for result in results] == [True, False]
+
+
 async def test_its_spans_are_stored_in_a_file_too(tmp_path: Any) -> None:
     backend = SQLiteBackend(tmp_path / "runs.db")
     async with open_system(storage=backend) as system:
