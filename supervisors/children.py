@@ -12,7 +12,7 @@ has a cancel scope of its own. Why it is done: docs/explanation/cancellation.md.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Final
@@ -244,11 +244,14 @@ class Children:
             await self._store(self._environment.sink, span)
         return result
 
-    def settle_abandoned(self) -> None:
+    def settle_abandoned(self, judge: Callable[[Report], Report] | None = None) -> None:
         """Record the children that were cancelled with their supervisor, from the reports that they left.
 
         What a child that ran alone may leave goes into the branch, as it does in `run`. Whether that of children that
         ran side by side does is their supervisor's business, which can no longer say.
+
+        Args:
+            judge: says what a report has become since, when the supervisor may have to change it.
         """
         for report in self._reports.drain():
             actor = self._actors.get(report.child)
@@ -258,7 +261,7 @@ class Children:
             settled = self._settled(actor, report)
             kept = settled.report if self._concurrent else self.adopt(settled)
             settled.writer.message.branch.release()
-            result = self._conclude_unhurried(settled.actor, kept)
+            result = self._conclude_unhurried(settled.actor, kept if judge is None else judge(kept))
             self.history.append(result)
             if type(report) is Cancelled and result.failure is not None:
                 self.stopped.extend(result.failure.running)

@@ -242,6 +242,26 @@ async def test_it_gets_the_resources_of_the_run_around_it_unless_it_is_given_oth
         assert got == [system, "others"]
 
 
+async def test_one_whose_resource_cannot_be_opened_is_in_the_trace_of_the_run_around_it() -> None:
+    class Closed:
+        async def __aenter__(self) -> None:
+            raise OSError("no route")
+
+        async def __aexit__(self, *details: object) -> None:
+            """It never gets here."""
+
+    async def agent(data: Any, *, resources: System) -> str:
+        result = await resources.run(inner(), data, resources=Closed())
+        return str(result.status)
+
+    backend = MemoryBackend()
+    async with open_system(storage=backend) as system:
+        result = await system.run(outer(agent), 1, resources=system)
+    assert result.output == "failed"
+    assert Trace.of(result).statuses() == {"": "completed", "outer": "completed", "outer/inner": "failed"}
+    assert backend.get_trace(result.run_id) == result.trace_tree
+
+
 async def test_its_agents_take_no_place_of_those_of_the_run_around_it() -> None:
     async with open_system() as system:
         with trio.fail_after(5):
@@ -313,12 +333,11 @@ async def test_one_begun_in_a_thread_of_the_agent_s_is_part_of_the_run_unless_th
     results: list[Any] = []
 
     async def agent(data: Any, *, resources: System) -> None:
-        for may_be_abandoned in (False, True):
-            results.append(
-                await trio.to_thread.run_sync(
-                    lambda: trio.from_thread.run(resources.run, inner(), 1), abandon_on_cancel=may_be_abandoned
-                )
-            )
+        def run() -> Any:
+            return trio.from_thread.run(resources.run, inner(), 1)
+
+        results.append(await trio.to_thread.run_sync(run))
+        results.append(await trio.to_thread.run_sync(run, abandon_on_cancel=True))
 
     async with open_system() as system:
         around = await system.run(outer(agent), None, resources=system)
