@@ -37,6 +37,8 @@ class LeafActor(StepActor[LeafStep]):
         """Call the agent on the input, with the phases around it where the step has any."""
         CURRENT_AGENT.set(self)
         self.task = trio.lowlevel.current_task()
+        if self.cancel_reason is not None:  # before its task was: it would run up to its first checkpoint
+            await trio.lowlevel.checkpoint_if_cancelled()
         step = self.step
         if not step.is_plain:
             return await self._perform_phases(data)
