@@ -148,15 +148,15 @@ class ActorStoppedError(FlujoError):
 
 @attrs.define(eq=False, slots=False)
 class ResourceError(FlujoError):
-    """A resource of a run could not be opened. Within a run it is the failure of the run."""
+    """A resource of a run could not be opened, or ended too early. Within a run it is the failure of the run."""
 
     resource: str
     """Which one."""
     problem: str
-    """What it raised."""
+    """What became of it, and why."""
 
     def __str__(self) -> str:
-        return f"{self.resource} could not be opened: {self.problem}"
+        return f"{self.resource} {self.problem}"
 
 
 @attrs.define(eq=False, slots=False)

@@ -213,7 +213,7 @@ def usage_limit_failure(breach: str, *, running: tuple[str, ...]) -> Failure:
 
 
 def resource_failure(error: BaseException) -> Failure:
-    """A resource of the run could not be opened."""
+    """A resource of the run could not be opened, or ended too early."""
     return attrs.evolve(_from_exception(FailureDomain.RESOURCE, "", error, step="", attempt=1), feedback=text_of(error))
 
 

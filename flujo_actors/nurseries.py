@@ -54,3 +54,9 @@ def exceptions_in(error: BaseException) -> tuple[BaseException, ...]:
     if not isinstance(error, BaseExceptionGroup):
         return ()
     return cast("BaseExceptionGroup[BaseException]", error).exceptions
+
+
+def is_only(error: BaseException, types: tuple[type[BaseException], ...]) -> bool:
+    """Whether an exception, or every one in a group, is of these types."""
+    inside = exceptions_in(error)
+    return all(is_only(each, types) for each in inside) if inside else isinstance(error, types)

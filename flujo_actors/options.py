@@ -33,7 +33,7 @@ class RunSettings:
     """What was said of a run."""
 
     resources: Any = None
-    """Handed as it is to agents that declare `resources`."""
+    """For agents that declare `resources`: what is an async context manager is opened and closed with the run."""
     usage_limits: UsageLimits | None = attrs.field(default=None, validator=_limits)
     """What the run may spend. Once it has spent more, everything in it is cancelled."""
     max_concurrency: int | None = attrs.field(default=None, validator=_count)

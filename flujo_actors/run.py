@@ -13,7 +13,7 @@ from flujo_actors.context import ContextBranch
 from flujo_actors.errors import FlujoError, ResourceError, UsageLimitExceededError
 from flujo_actors.events import RunEvent
 from flujo_actors.failures import FailureDomain, resource_failure, storage_failure, text_of
-from flujo_actors.nurseries import exceptions_in
+from flujo_actors.nurseries import is_only
 from flujo_actors.observers import BegunRun, EndedRun, Observer, RunObserver, observe
 from flujo_actors.resources import open_resources
 from flujo_actors.results import PipelineResult, StepResult
@@ -182,7 +182,7 @@ class Run(Generic[OutputT, ContextT]):
         try:
             step_result = await self._run_with_resources(problems)
         except BaseException as error:
-            for loss in await self._store_end(*self._aborted_by(error)):
+            for loss in (*problems, *await self._store_end(*self._aborted_by(error))):
                 # There will be no result to say it.
                 LOGGER.warning("run %s: %s", self.run_id, loss)
             raise
@@ -220,12 +220,21 @@ class Run(Generic[OutputT, ContextT]):
         return status, text, spans[-1]
 
     async def _run_with_resources(self, problems: list[str]) -> StepResult:
-        environment = self._environment
+        environment, root = self._environment, self._root
+        result: StepResult | None = None
         try:
-            async with open_resources(environment.resources, problems) as environment.resources:
-                return await self._root.run(self._pipeline, self._data)
+            # A resource may own a nursery, so a scope that was around its opening has to be there until it is closed.
+            with root.beginning:
+                async with open_resources(environment.resources, problems) as environment.resources:
+                    result = await root.run(self._pipeline, self._data)
+            return result or root.end_early(self._pipeline)
         except ResourceError as error:
-            return self._root.refuse(self._pipeline, resource_failure(error))
+            if result is None:
+                return root.end_early(self._pipeline, resource_failure(error))
+            problems.append(str(error))
+            return result
+        finally:
+            root.conclude()
 
     async def _store_end(self, status: SpanStatus, error: str | None, root: Span | None = None) -> tuple[str, ...]:
         """Have the end stored, wait until it is, and say what is missing.
@@ -270,12 +279,6 @@ class Run(Generic[OutputT, ContextT]):
 
 def _abort_of(error: BaseException) -> tuple[SpanStatus, str]:
     """The status and error of a run that an exception has passed through."""
-    if not _is_only(error, (trio.Cancelled, KeyboardInterrupt)):
+    if not is_only(error, (trio.Cancelled, KeyboardInterrupt)):
         return SpanStatus.FAILED, f"the runtime stopped with {type(error).__name__}: {text_of(error)}"
     return SpanStatus.CANCELLED, "Cancelled: stopped by the program around the run"
-
-
-def _is_only(error: BaseException, types: tuple[type[BaseException], ...]) -> bool:
-    """Whether an exception, or every one in a group, is of these types."""
-    inside = exceptions_in(error)
-    return all(_is_only(each, types) for each in inside) if inside else isinstance(error, types)

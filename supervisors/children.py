@@ -12,7 +12,7 @@ has a cancel scope of its own. Why it is done: docs/explanation/cancellation.md.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -23,7 +23,14 @@ import trio
 from flujo_actors.context import ContextBranch, Origin
 from flujo_actors.errors import ContextError, MergeConflictError
 from flujo_actors.events import AttemptFailed, StepFellBack, StepRetried, StepStarted
-from flujo_actors.failures import Failure, after_attempts, agent_failure, context_failure, with_last_cause
+from flujo_actors.failures import (
+    Failure,
+    after_attempts,
+    agent_failure,
+    cancelled_failure,
+    context_failure,
+    with_last_cause,
+)
 from flujo_actors.mailbox import Mailbox
 from flujo_actors.messages import Cancelled, Completed, Failed, Report, Start
 from flujo_actors.results import StepResult
@@ -153,8 +160,12 @@ class Children:
             settled = await self.next_settled()
             report = self.adopt(settled)
             # A step whose writes cannot be kept has failed for good.
-            if type(report) is not Failed or not self._falls_back(settled.actor, report):
+            if type(report) is not Failed or settled.actor.cancel_reason is not None:
                 break
+            fallback = self._fallback_of(settled.actor, report)
+            if fallback is None:
+                break
+            self._fall_back(fallback, settled.actor, report)
         settled.writer.message.branch.release()
         result, span = self._conclude(settled.actor, report)
         self.history.append(result)
@@ -223,15 +234,19 @@ class Children:
             report: Report = self._reports.get_nowait() if there else await self._reports.get()
             actor = self._actors[report.child]
             if type(report) is not Failed:
-                return self._settled(actor, report)
+                return self._settled(actor, self._in_full(actor, report))
             self._environment.publish(AttemptFailed, actor.place, actor.attempt, report.result.failure)
             report, delay = self._retry_delay(actor, report)
-            if delay is not None:
+            if delay is not None and actor.cancel_reason is None:
                 self._retry(actor, report, delay)
                 continue
             report = Failed(report.child, self._after_attempts(report))
-            if not self._falls_back(actor, report):
+            fallback = self._fallback_of(actor, report)
+            if actor.cancel_reason is not None and (delay is not None or fallback is not None):
+                return self._settled(actor, _cancelled_after(actor, report, actor.cancel_reason))
+            if fallback is None:
                 return self._settled(actor, report)
+            self._fall_back(fallback, actor, report)
 
     @property
     def actors(self) -> Iterable[StepActor[Any]]:
@@ -258,21 +273,24 @@ class Children:
             await self._store(self._environment.sink, span)
         return result
 
-    def settle_abandoned(self) -> None:
+    def settle_abandoned(self, judge: Callable[[Report], Report] | None = None) -> None:
         """Record the children that were cancelled with their supervisor, from the reports that they left.
 
         What a child that ran alone may leave goes into the branch, as it does in `run`. Whether that of children that
         ran side by side does is their supervisor's business, which can no longer say.
+
+        Args:
+            judge: says what a report has become since, when the supervisor may have to change it.
         """
         for report in self._reports.drain():
             actor = self._actors.get(report.child)
             if actor is None:
                 continue
             self.cancel_reason = actor.cancel_reason
-            settled = self._settled(actor, report)
+            settled = self._settled(actor, self._in_full(actor, report))
             kept = settled.report if self._concurrent else self.adopt(settled)
             settled.writer.message.branch.release()
-            result = self._conclude_unhurried(settled.actor, kept)
+            result = self._conclude_unhurried(settled.actor, kept if judge is None else judge(kept))
             self.history.append(result)
             if type(report) is Cancelled and result.failure is not None:
                 self.stopped.extend(result.failure.running)
@@ -333,8 +351,13 @@ class Children:
             delay = retry_delay(policy, failure, attempts=attempts, elapsed=elapsed, sample=sample)
         except Exception as error:  # noqa: BLE001 - the user's `retry_if` raised: that is no yes
             return _because_of(report, error), None
-        # The actor may have been cancelled when it had just stopped, also by the user's `retry_if`.
-        return report, None if actor.cancel_reason is not None else delay
+        return report, delay
+
+    def _in_full(self, actor: StepActor[Any], report: Report) -> Report:
+        """The report; of a step that was cancelled in an attempt, with what is to be known of those before."""
+        if type(report) is Cancelled and actor.has_begun:
+            return Cancelled(report.child, self._after_attempts(report))
+        return report
 
     def _after_attempts(self, report: Report) -> StepResult:
         """The result of a last attempt, with what is to be known of those before."""
@@ -368,15 +391,12 @@ class Children:
             retries = self._retries[place.span_id] = Retries(deque(maxlen=self._environment.settings.keep_results))
         return retries
 
-    def _falls_back(self, actor: StepActor[Any], report: Failed) -> bool:
-        """Start the fallback of a step that has failed for good, if it has one to start, and say so."""
+    def _fallback_of(self, actor: StepActor[Any], report: Failed) -> AnyStep | None:
+        """What is to run in the stead of a step that has failed for good, if anything is."""
         retries = self._retries.get(report.child)
-        if actor.cancel_reason is not None or (retries is not None and retries.fell_back):
-            return False
-        fallback = fallback_for(actor.step, report.result.failure)
-        if fallback is not None:
-            self._fall_back(fallback, actor, report)
-        return fallback is not None
+        if retries is not None and retries.fell_back:
+            return None
+        return fallback_for(actor.step, report.result.failure)
 
     def _fall_back(self, fallback: AnyStep, failed: StepActor[Any], report: Failed) -> None:
         """Start the fallback in a span inside the step's."""
@@ -401,9 +421,7 @@ class Children:
     def _settled(self, actor: StepActor[Any], report: Report) -> Settled:
         """The child that has ended; for a fallback, the step that it stood in for."""
         writer = actor
-        if type(report) is Cancelled and actor.has_begun:
-            report = Cancelled(report.child, self._after_attempts(report))
-        elif self._environment.capture is not None and type(report) is Completed:
+        if self._environment.capture is not None and type(report) is Completed:
             _note_written(actor)
         while self._fallbacks and report.child in self._fallbacks:
             primary, failed = self._fallbacks.pop(report.child)
@@ -487,6 +505,14 @@ def _note_written(actor: StepActor[Any]) -> None:
     if not actor.step.children and actor.message.branch.is_touched:
         with suppress(ContextError):  # it will be the step's failure in a moment
             actor.place.written = actor.message.branch.written(WRITTEN_SHOWN)
+
+
+def _cancelled_after(actor: StepActor[Any], report: Failed, reason: str) -> Cancelled:
+    """The report of a step that was cancelled when an attempt had failed and something was to come after it."""
+    failure = cancelled_failure(
+        reason, step=actor.place.path, attempt=actor.attempt, running=(), cause=report.result.failure
+    )
+    return Cancelled(report.child, _failed_with(report.result, failure))
 
 
 def _because_of(report: Failed, error: Exception) -> Failed:

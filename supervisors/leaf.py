@@ -18,7 +18,7 @@ from flujo_actors.supervisors.fields import update_fields
 from flujo_actors.supervisors.nesting import CURRENT_AGENT
 from flujo_actors.supervisors.phases import Describe, Phase, Phases
 from flujo_actors.supervisors.step_actor import StepActor
-from flujo_actors.supervisors.streaming import gather_chunks
+from flujo_actors.supervisors.streaming import gather_chunks, is_stream
 from flujo_actors.usage import Usage
 
 LeafStep = Step[Any, Any, Any]
@@ -34,13 +34,15 @@ class LeafActor(StepActor[LeafStep]):
     async def perform(self, data: Any) -> StepResult:
         """Call the agent on the input, with the phases around it where the step has any."""
         CURRENT_AGENT.set(self)
+        if self.cancel_reason is not None:  # before its task was: it would run up to its first checkpoint
+            await trio.lowlevel.checkpoint_if_cancelled()
         step = self.step
         if not step.is_plain:
             return await self._perform_phases(data)
         call = step.call
         try:
             returned: Any = call.function(data, **self._injections(call)) if call.injected else call.function(data)
-            output: Any = await returned if call.always_async or is_awaitable(returned) else returned
+            output: Any = await returned if call.always_async else await self._output_of(call, returned)
             if output is not data:
                 self.environment.charge_for(output, self.place.meter, self._tell_charge)
         except Exception as error:  # noqa: BLE001 - whatever user code raises is data from here on
@@ -80,7 +82,7 @@ class LeafActor(StepActor[LeafStep]):
         return Phase(output)
 
     async def _output_of(self, call: AgentCall, returned: Any) -> Any:
-        if call.streams:
+        if call.streams or is_stream(returned):  # what a plain function gives, a decorator's for one
             return await gather_chunks(returned, self.step.stream_output, self._tell_chunk)
         return await returned if is_awaitable(returned) else returned
 

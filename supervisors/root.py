@@ -11,9 +11,9 @@ import trio
 
 from flujo_actors.context import ContextBranch
 from flujo_actors.events import StepStarted
-from flujo_actors.failures import Failure, FailureDomain, usage_limit_failure
+from flujo_actors.failures import Failure, FailureDomain, cancelled_failure, usage_limit_failure
 from flujo_actors.mailbox import Mailbox
-from flujo_actors.messages import Failed, Report
+from flujo_actors.messages import Cancelled, Failed, Report
 from flujo_actors.nurseries import open_inner_nursery
 from flujo_actors.results import StepResult
 from flujo_actors.snapshots import ActorSnapshot
@@ -45,6 +45,7 @@ class RootSupervisor:
         "_inside",
         "_name",
         "_reports",
+        "beginning",
         "meter",
         "step_name",
     )
@@ -62,6 +63,8 @@ class RootSupervisor:
         self._children: Children | None = None
         self._cancel_reason: str | None = None
         self._failure: Failure | None = None
+        self.beginning = trio.CancelScope()
+        """What the run is done in, its resources included. Cancelled with the run as long as that has not begun."""
         environment.on_breach = self.cancel
         limits = environment.settings.usage_limits
         watch = None if limits is None else environment.watch(limits)
@@ -73,50 +76,74 @@ class RootSupervisor:
     async def run(self, step: AnyStep, data: Any) -> StepResult:
         """Run the pipeline to its end.
 
-        A checkpoint. Cancelled, the whole run is, and every actor's span is recorded before `Cancelled` goes on.
+        A checkpoint. Cancelled, the whole run is. `conclude`, or `end_early`, then records every actor's span.
         """
-        try:
-            async with open_inner_nursery() as nursery:
-                self._children = Children(
-                    nursery,
-                    branch=self._branch,
-                    environment=self._environment,
-                    meter=self.meter,
-                    reports=self._reports,
-                    supervisor=self._inside,
-                    keeps_failed_writes=True,
-                )
-                self._children.spawn(self._name, step, data)
-                if self._cancel_reason is not None:
-                    self._children.cancel_all(self._cancel_reason)
-                settled = await self._children.next_settled()
-                return await self._children.settle(settled, self._judged(self._children.adopt(settled)))
-        finally:
-            if self._children is not None:
-                self._children.settle_abandoned()
-            self._environment.on_breach = None
-            if self._inside is not None:
-                self._inside.environment.spans.extend(self._environment.spans)
+        async with open_inner_nursery() as nursery:
+            self._children = Children(
+                nursery,
+                branch=self._branch,
+                environment=self._environment,
+                meter=self.meter,
+                reports=self._reports,
+                supervisor=self._inside,
+                keeps_failed_writes=True,
+            )
+            self._children.spawn(self._name, step, data)
+            if self._cancel_reason is not None:
+                self._children.cancel_all(self._cancel_reason)
+            settled = await self._children.next_settled()
+            return await self._children.settle(settled, self._judged(self._children.adopt(settled)))
 
-    def refuse(self, step: AnyStep, failure: Failure) -> StepResult:
-        """The result of a run that cannot begin; its span says so too."""
+    def end_early(self, step: AnyStep, failure: Failure | None = None) -> StepResult:
+        """The result of a run that could not begin, or not go on; its span says so too.
+
+        Args:
+            step: the pipeline.
+            failure: why; `None` when the run was cancelled.
+        """
+        if self._children is None:
+            return self._refuse(step, failure)
+        self._failure = self._failure or failure
+        self._children.settle_abandoned(self._judged)
+        return self._children.history[-1]
+
+    def conclude(self) -> None:
+        """Record what was cancelled with the program around the run. To be called once, when the run is over."""
+        if self._children is not None:
+            self._children.settle_abandoned()
+        self._environment.on_breach = None
+        if self._inside is not None:
+            self._inside.environment.spans.extend(self._environment.spans)
+
+    def _refuse(self, step: AnyStep, failure: Failure | None) -> StepResult:
         environment, inside = self._environment, self._inside
         above, parent_span_id = ("", None) if inside is None else (inside.place.path, inside.place.span_id)
         path, span_id, now = join_path(above, self._name), environment.next_span_id(), environment.clock.now()
         place = Place(self._name, path, span_id, parent_span_id, now, self.meter, self._reports, inside, {})
         environment.publish(StepStarted, place, parent_span_id, step.kind, step.name, now=now)
+        kind, failure = self._why_not_begun(failure)
         result = StepResult(step.name, success=False, attempts=0, feedback=failure.feedback, failure=failure)
-        span = span_of(step.kind, place, Failed(span_id, result), None, environment)
+        span = span_of(step.kind, place, kind(span_id, result), None, environment)
         environment.spans.append(span)
         environment.publish_end(place, span.status, result)
         if environment.sink is not None:
             environment.sink.record_reserved(environment.run_id, span)
         return result
 
+    def _why_not_begun(self, failure: Failure | None) -> tuple[type[Failed | Cancelled], Failure]:
+        """Why the run could not begin. What a resource raised while it was being stopped is only a cause."""
+        failure = self._failure or failure
+        if self._failure is None and self._cancel_reason is not None:
+            return Cancelled, cancelled_failure(self._cancel_reason, step="", attempt=0, running=(), cause=failure)
+        assert failure is not None, "a run that was not cancelled has failed"  # noqa: S101 - an invariant
+        return Failed, failure
+
     def cancel(self, reason: str) -> None:
         """Cancel the run, begun or not. It ends with a result that says so."""
         self._cancel_reason = self._cancel_reason or reason
-        if self._children is not None:
+        if self._children is None:
+            self.beginning.cancel(reason)
+        else:
             self._children.cancel_all(reason)
 
     def cancel_part(self, path_or_span_id: str, reason: str) -> bool:

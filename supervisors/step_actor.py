@@ -34,7 +34,19 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
     cancelled (by its timeout, by `cancel`, or with a scope around it); or the runtime has a bug, which propagates.
     """
 
-    __slots__ = ("attempt", "branch", "cause", "environment", "has_begun", "message", "place", "result", "runs", "step")
+    __slots__ = (
+        "attempt",
+        "branch",
+        "cause",
+        "environment",
+        "has_begun",
+        "has_succeeded",
+        "message",
+        "place",
+        "result",
+        "runs",
+        "step",
+    )
 
     takes_turns: ClassVar[bool] = False
     """Whether it counts among the agents that are at work, of which a run may limit the number."""
@@ -57,6 +69,7 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
         """Which attempt it is, from 1."""
         self.has_begun = False
         """Whether the attempt itself has begun: its back-off is over, and it has had its turn."""
+        self.has_succeeded = False
         self.step = step
         self.place = place
         self.environment = environment
@@ -179,6 +192,7 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
             result = self.interrupted()
             report = Failed if self._timed_out() else Cancelled
             return report(self.place.span_id, result)
+        self.has_succeeded = result.success
         return (Completed if result.success else Failed)(self.place.span_id, result)
 
     def _timed_out(self) -> bool:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
@@ -43,6 +44,11 @@ async def gather_chunks(
     if stream_output == "last":
         return chunks[0] if chunks else None
     return joined(chunks)
+
+
+def is_stream(value: object) -> bool:
+    """Whether it yields chunks. A plain `bool`, so that an `Any` stays one for type checkers."""
+    return inspect.isasyncgen(value)
 
 
 def joined(chunks: list[Any]) -> Any:

@@ -35,11 +35,16 @@ def _cancel_at(actors: Actors, path: str, reason: str) -> bool:
     found = False
     for actor in tuple(actors):
         if actor.place.path == path or actor.place.path.startswith(f"{path}/"):
-            found = found or not actor.mailbox.closed
+            found = found or not _is_over(actor)
             actor.cancel(reason)  # and with it all below; its fallback stands beside it, and comes later here
         else:
             found = _cancel_at(actor.below(), path, reason) or found
     return found
+
+
+def _is_over(actor: StepActor[Any]) -> bool:
+    """Whether nothing comes any more. One that has just failed may be tried again, or have a fallback."""
+    return actor.mailbox.closed and (actor.has_succeeded or actor.cancel_reason is not None)
 
 
 def snapshot_of(

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import attrs
@@ -28,7 +28,7 @@ from flujo_actors import (
     UsageMeter,
     open_system,
 )
-from flujo_actors.events import AttemptFailed, StepFellBack, StepRetried
+from flujo_actors.events import AttemptFailed, RunEvent, StepFellBack, StepRetried, StepStarted
 from flujo_actors.snapshots import ActorState
 from flujo_actors.storage import MemoryBackend
 from flujo_actors.testing import Trace
@@ -231,6 +231,32 @@ class TestCancellingAPart:
             assert (await run.wait()).success
             assert not run.cancel("b")
             assert not run.cancel()
+
+    async def test_one_that_is_stopped_before_its_turn_has_come_calls_no_agent(self) -> None:
+        called: list[str] = []
+
+        def agent(name: str) -> AnyStep:
+            return Step[Any, Any, Any](name, lambda data: called.append(name))
+
+        names = [f"s{number}" for number in range(40)]  # trio lets tasks run in an order that nobody knows
+        fan = ParallelStep[Any, Any, Any]("fan", {name: agent(name) for name in names}, on_branch_failure="ignore")
+        stopped: set[str] = set()
+
+        def stop_what_has_started(event: RunEvent, events: trio.MemoryReceiveChannel[RunEvent]) -> None:
+            with suppress(trio.WouldBlock, trio.EndOfChannel):
+                while True:
+                    if isinstance(event, StepStarted) and "/" in event.path and run.cancel(event.path):
+                        stopped.add(event.path.removeprefix("fan/"))
+                    event = events.receive_nowait()
+
+        async with open_system() as system:
+            run = await system.start(fan, 1)
+            async with run.events() as events:
+                async for event in events:
+                    stop_what_has_started(event, events)
+            result = await run.wait()
+        assert not stopped & set(called)
+        assert {branch.name for branch in result.step_history[0].step_history if not branch.success} == stopped
 
     async def test_a_name_that_begins_like_another_is_not_mistaken_for_it(self, autojump_clock: MockClock) -> None:
         async with running(fan(a=sleeper("a", 2.0), ab=sleeper("ab", 2.0))) as run:

@@ -254,6 +254,26 @@ async def test_it_gets_the_resources_of_the_run_around_it_unless_it_is_given_oth
         assert got == [system, "others"]
 
 
+async def test_one_whose_resource_cannot_be_opened_is_in_the_trace_of_the_run_around_it() -> None:
+    class Closed:
+        async def __aenter__(self) -> None:
+            raise OSError("no route")
+
+        async def __aexit__(self, *details: object) -> None:
+            """It never gets here."""
+
+    async def agent(data: Any, *, resources: System) -> str:
+        result = await resources.run(inner(), data, resources=Closed())
+        return str(result.status)
+
+    backend = MemoryBackend()
+    async with open_system(storage=backend) as system:
+        result = await system.run(outer(agent), 1, resources=system)
+    assert result.output == "failed"
+    assert Trace.of(result).statuses() == {"": "completed", "outer": "completed", "outer/inner": "failed"}
+    assert backend.get_trace(result.run_id) == result.trace_tree
+
+
 async def test_its_agents_take_no_place_of_those_of_the_run_around_it() -> None:
     async with open_system() as system:
         with trio.fail_after(5):
@@ -294,6 +314,47 @@ async def test_a_task_that_outlives_its_agent_starts_runs_of_their_own() -> None
         gate.set()
     assert results[0].run_id != around.run_id
     assert len(backend.list_runs()) == 2
+
+
+async def test_a_task_outside_of_its_agent_starts_runs_of_their_own_also_while_the_agent_is_at_work() -> None:
+    backend, begun = MemoryBackend(), trio.Event()
+    results: list[Any] = []
+
+    async def wait_a_little(data: Any, *, usage: UsageMeter) -> None:
+        usage.charge(cost_usd=0.25)
+        begun.set()
+        await trio.sleep(0.01)
+        usage.charge(cost_usd=0.25)
+
+    async with trio.open_nursery() as nursery, open_system(storage=backend) as system:
+
+        async def beside() -> None:
+            results.append(await system.run(Step[Any, Any, Any]("wait", wait_a_little), None))
+
+        async def agent(data: Any) -> None:
+            nursery.start_soon(beside)
+            await begun.wait()
+
+        around = await system.run(outer(agent), None)
+    (beside_it,) = results
+    assert (around.total_cost_usd, Trace.of(around).paths()) == (0, ["", "outer"])
+    assert (beside_it.total_cost_usd, Trace.of(backend, beside_it.run_id).paths()) == (0.5, ["", "wait"])
+
+
+async def test_one_begun_in_a_thread_of_the_agent_s_is_part_of_the_run_unless_the_thread_may_be_abandoned() -> None:
+    results: list[Any] = []
+
+    async def agent(data: Any, *, resources: System) -> None:
+        def run() -> Any:
+            return trio.from_thread.run(resources.run, inner(), 1)
+
+        results.append(await trio.to_thread.run_sync(run))
+        results.append(await trio.to_thread.run_sync(run, abandon_on_cancel=True))
+
+    async with open_system() as system:
+        around = await system.run(outer(agent), None, resources=system)
+    assert around.total_cost_usd == 0.25
+    assert [result.run_id == around.run_id for result in results] == [True, False]
 
 
 async def test_its_spans_are_stored_in_a_file_too(tmp_path: Any) -> None:

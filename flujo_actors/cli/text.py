@@ -11,10 +11,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import cattrs
+from cattrs.gen import make_dict_unstructure_fn, override
 from rich.console import Console
 from rich.text import Text
 
+from flujo_actors.failures import Failure
 from flujo_actors.plain import plain_attributes
+from flujo_actors.results import StepResult
 from flujo_actors.spans import SpanStatus
 
 CONVERTER: Final = cattrs.Converter()
@@ -25,6 +28,12 @@ CONVERTER.register_unstructure_hook_func(
 )
 CONVERTER.register_structure_hook_func(
     lambda kind: hasattr(kind, "model_validate"), lambda value, kind: kind.model_validate(value)
+)
+CONVERTER.register_unstructure_hook(
+    Failure, make_dict_unstructure_fn(Failure, CONVERTER, exception=override(omit=True))
+)
+CONVERTER.register_unstructure_hook(
+    StepResult, make_dict_unstructure_fn(StepResult, CONVERTER, branch=override(omit=True))
 )
 
 PLAIN_WIDTH = 200

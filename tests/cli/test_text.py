@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from flujo_actors.cli.text import duration
+from flujo_actors import MapStep, Step, run_pipeline
+from flujo_actors.cli.text import as_json_value, duration
 
 
 @pytest.mark.parametrize(
@@ -23,3 +24,17 @@ from flujo_actors.cli.text import duration
 )
 def test_a_duration_is_written_in_the_unit_that_suits_it_also_after_rounding(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_failed_item_in_an_output_is_shown_without_what_concerns_the_runtime_alone() -> None:
+    def numbers(data: None, context: object) -> list[int]:
+        return [0, 2]
+
+    def divide(number: int) -> float:
+        return 1 / number
+
+    by_each = MapStep[None, float, object]("map", Step("divide", divide), over=numbers, on_item_failure="ignore")
+    failed, half = as_json_value(run_pipeline(by_each, None).output)
+    assert half == 0.5
+    assert (failed["name"], failed["failure"]["exception_type"]) == ("divide", "ZeroDivisionError")
+    assert not {"branch", "exception"} & {*failed, *failed["failure"]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import attrs
@@ -14,6 +14,7 @@ from flujo_actors import (
     AnyStep,
     BaseStep,
     FailureDomain,
+    ParallelStep,
     Pipeline,
     PipelineResult,
     RetryPolicy,
@@ -66,6 +67,12 @@ async def cancelled_after(
 
 def status_by_path(spans: tuple[Span, ...]) -> dict[str, str]:
     return {span.attributes["path"]: str(span.status) for span in spans}
+
+
+def all_results(result: PipelineResult[Any, Any] | StepResult) -> Iterator[StepResult]:
+    for each in result.step_history:
+        yield each
+        yield from all_results(each)
 
 
 class TestRunCancel:
@@ -235,7 +242,39 @@ class TestRunCancel:
             runs.append(await system.start(pipeline, 1))
             result = await runs[0].wait()
         assert calls == [1]
-        assert not result.success
+        assert result.status is SpanStatus.CANCELLED
+        assert result.failure is not None
+        assert (result.failure.feedback, result.failure.cause is not None) == ("Cancelled: enough", True)
+
+    @pytest.mark.parametrize("tried_again", [True, False])
+    @pytest.mark.parametrize("side_by_side", [False, True])
+    async def test_a_step_stopped_between_two_attempts_or_before_its_fallback_was_cancelled(
+        self, tried_again: bool, side_by_side: bool
+    ) -> None:
+        calls: list[str] = []
+        stopped: list[bool] = []
+        runs: list[Run[Any, Any]] = []
+        path = "p/a" if side_by_side else "a"
+
+        def fail(data: Any) -> None:
+            calls.append("step")
+            raise ValueError("boom")
+
+        def cancel(failure: Any) -> bool:
+            # Asked when the first attempt's actor has stopped and nothing has come after it yet.
+            stopped.append(runs[0].cancel(path, reason="enough"))
+            return tried_again
+
+        fallback = Step[Any, Any, Any]("f", lambda data: calls.append("fallback"))
+        step: AnyStep = Step[Any, Any, Any]("a", fail, retry=RetryPolicy(retry_if=cancel), fallback=fallback)
+        async with open_system() as system:
+            runs.append(await system.start(ParallelStep("p", {"a": step}) if side_by_side else step, 1))
+            result = await runs[0].wait()
+        assert (calls, stopped) == (["step"], [True])
+        failure = {each.failure.step: each.failure for each in all_results(result) if each.failure}[path]
+        assert (failure.domain, failure.feedback) == (FailureDomain.CANCELLED, "Cancelled: enough")
+        assert failure.cause is not None
+        assert failure.cause.message == "boom"
 
     async def test_cleaning_up_may_take_its_time_in_a_shield(self, autojump_clock: MockClock) -> None:
         cleaned: list[float] = []

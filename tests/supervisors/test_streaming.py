@@ -69,6 +69,16 @@ def test_the_output_is_the_last_of_it_where_the_step_says_so(chunks: tuple[Any, 
     assert run_pipeline(streaming(*chunks, stream_output="last"), None).unwrap() == output
 
 
+@pytest.mark.parametrize("options", [{}, {"output_processors": [str.upper]}], ids=["plain", "with a processor"])
+async def test_one_that_a_plain_function_gives_streams_too(options: dict[str, Any]) -> None:
+    def decorated(data: Any) -> AsyncIterator[Any]:
+        return yields("a", "b")(data)
+
+    result, seen = await events_of(Step[Any, Any, Any]("say", decorated, **options))
+    assert result.unwrap().lower() == "ab"
+    assert chunks_of(seen) == [("say", 1, 1, "a"), ("say", 1, 2, "b")]
+
+
 def test_what_cannot_be_joined_is_a_failure_that_says_what_to_do() -> None:
     failure = run_pipeline(streaming(1, "a", retry=ONCE), None).failure
     assert failure is not None
