@@ -1,7 +1,8 @@
-"""The children of one supervisor: spawned, awaited, tried again, and recorded when they have ended for good.
+"""The children of one supervisor: spawned, awaited, and recorded when they have ended for good.
 
-A supervising actor and the root of a run both keep their children in a `Children`. It applies the child's own
-policy, retry and time; what a settled child means for the supervisor is the supervisor's business.
+A supervising actor and the root of a run both keep their children in a `Children`. How actors come to be is in
+`spawning.py`; what follows a failed attempt by the child's own policy, in `attempts.py`; what a settled child means
+for the supervisor is the supervisor's business.
 
 Children run in one of two ways, which one supervisor does not mix. `run` is for one after another: each is alone in
 the nursery, so it borrows the nursery's cancel scope for its own, and to cancel it is to end the supervisor's waiting
@@ -14,7 +15,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -22,26 +22,19 @@ import trio
 
 from flujo_actors.context import ContextBranch, Origin
 from flujo_actors.errors import ContextError, MergeConflictError
-from flujo_actors.events import AttemptFailed, StepFellBack, StepRetried, StepStarted
 from flujo_actors.failures import (
-    Failure,
-    after_attempts,
-    agent_failure,
-    cancelled_failure,
     context_failure,
-    with_last_cause,
 )
 from flujo_actors.mailbox import Mailbox
-from flujo_actors.messages import Cancelled, Completed, Failed, Report, Start
+from flujo_actors.messages import Cancelled, Completed, Failed, Report
 from flujo_actors.results import StepResult
 from flujo_actors.spans import Span, SpanSink
 from flujo_actors.steps import AnyStep
-from flujo_actors.steps.pipeline import join_path
-from flujo_actors.supervisors.decisions import attempt_limit, retry_delay
+from flujo_actors.supervisors.attempts import Attempts
 from flujo_actors.supervisors.environment import RunEnvironment
-from flujo_actors.supervisors.fallback import fallback_for, in_stead_of
-from flujo_actors.supervisors.place import Place
-from flujo_actors.supervisors.recording import Retries, span_of
+from flujo_actors.supervisors.fallback import in_stead_of
+from flujo_actors.supervisors.recording import failed_with, span_of
+from flujo_actors.supervisors.spawning import NO_ATTRIBUTES, Spawner
 from flujo_actors.supervisors.step_actor import StepActor
 from flujo_actors.usage import UsageMeter
 
@@ -53,8 +46,6 @@ REPORTS_AT_ONCE: Final = 32
 
 Contribution: TypeAlias = tuple[str, ContextBranch, Origin | None]
 """What a child gives to a merge: a name, its branch of the context, and who wrote there."""
-
-NO_ATTRIBUTES: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @attrs.define(eq=False)
@@ -74,16 +65,13 @@ class Children:
 
     __slots__ = (
         "_actors",
+        "_attempts",
         "_branch",
         "_concurrent",
         "_environment",
-        "_fallbacks",
         "_keeps_failed_writes",
-        "_meter",
-        "_nursery",
         "_reports",
-        "_retries",
-        "_supervisor",
+        "_spawner",
         "_taken",
         "cancel_reason",
         "history",
@@ -112,16 +100,15 @@ class Children:
             supervisor: the supervising actor; `None` for the root of a run, whose child has no path.
             keeps_failed_writes: whether what a composite child accepted stays in the context when it fails after all.
         """
-        self._nursery = nursery
         self._branch = branch
         self._environment = environment
-        self._meter = meter
         self._reports = reports
-        self._supervisor = supervisor
         self._keeps_failed_writes = keeps_failed_writes
-        self._actors: dict[str, StepActor[Any]] = {}
-        self._retries: dict[str, Retries] = {}
-        self._fallbacks: dict[str, tuple[StepActor[Any], Failed]] = {}
+        self._spawner = Spawner(
+            nursery, branch=branch, environment=environment, meter=meter, reports=reports, supervisor=supervisor
+        )
+        self._actors = self._spawner.actors
+        self._attempts = Attempts(environment, self._spawner)
         self._concurrent = False
         self._taken = 0
         self.history: deque[StepResult] = deque(maxlen=environment.settings.keep_results)
@@ -160,12 +147,8 @@ class Children:
             settled = await self.next_settled()
             report = self.adopt(settled)
             # A step whose writes cannot be kept has failed for good.
-            if type(report) is not Failed or settled.actor.cancel_reason is not None:
+            if type(report) is not Failed or not self._attempts.falls_back(settled.actor, report):
                 break
-            fallback = self._fallback_of(settled.actor, report)
-            if fallback is None:
-                break
-            self._fall_back(fallback, settled.actor, report)
         settled.writer.message.branch.release()
         result, span = self._conclude(settled.actor, report)
         self.history.append(result)
@@ -200,24 +183,14 @@ class Children:
         Returns:
             The actor of its first attempt.
         """
-        above = self._supervisor
         if alone and self._actors:
             raise RuntimeError("`run` is for one child after another; use `spawn` while others are running")
         if not alone:
             self._concurrent = True
-        if above is None:
-            path, parent_span_id = "", None
-        else:
-            inside = above.place.path if number is None else f"{above.place.path}[{number}]"
-            path, parent_span_id = join_path(inside, name), above.place.span_id
-        place = self._place(name, path, parent_span_id, step, self._meter, attributes=attributes)
-        if self._environment.capture is not None:
-            place.input = self.show(data) if shown is None else shown
-        unlimited = step.timeout is None and step.retry.total_timeout is None
-        limit = None if unlimited else attempt_limit(step.retry, step.timeout, elapsed=0.0)
-        # A child whose time is limited may be followed by another attempt, so its scope has to be its own.
-        scope = self._nursery.cancel_scope if alone and limit is None and not own_scope else None
-        return self._start(step, place, Start(data, self._branch.fork(), 1, 0.0, limit), scope)
+        if shown is None and self._environment.capture is not None:
+            shown = self._environment.capture.show(data)
+        shares_scope = alone and not own_scope
+        return self._spawner.spawn(name, step, data, attributes, number=number, shares_scope=shares_scope, shown=shown)
 
     def show(self, value: Any) -> Any:
         """What spans show of a value; `None` where they show none."""
@@ -234,19 +207,10 @@ class Children:
             report: Report = self._reports.get_nowait() if there else await self._reports.get()
             actor = self._actors[report.child]
             if type(report) is not Failed:
-                return self._settled(actor, self._in_full(actor, report))
-            self._environment.publish(AttemptFailed, actor.place, actor.attempt, report.result.failure)
-            report, delay = self._retry_delay(actor, report)
-            if delay is not None and actor.cancel_reason is None:
-                self._retry(actor, report, delay)
-                continue
-            report = Failed(report.child, self._after_attempts(report))
-            fallback = self._fallback_of(actor, report)
-            if actor.cancel_reason is not None and (delay is not None or fallback is not None):
-                return self._settled(actor, _cancelled_after(actor, report, actor.cancel_reason))
-            if fallback is None:
-                return self._settled(actor, report)
-            self._fall_back(fallback, actor, report)
+                return self._settled(actor, self._attempts.in_full(actor, report))
+            final = self._attempts.follow(actor, report)
+            if final is not None:
+                return self._settled(actor, final)
 
     @property
     def actors(self) -> Iterable[StepActor[Any]]:
@@ -287,7 +251,7 @@ class Children:
             if actor is None:
                 continue
             self.cancel_reason = actor.cancel_reason
-            settled = self._settled(actor, self._in_full(actor, report))
+            settled = self._settled(actor, self._attempts.in_full(actor, report))
             kept = settled.report if self._concurrent else self.adopt(settled)
             settled.writer.message.branch.release()
             result = self._conclude_unhurried(settled.actor, kept if judge is None else judge(kept))
@@ -305,129 +269,17 @@ class Children:
         self._taken = (self._taken + 1) % REPORTS_AT_ONCE
         return bool(self._taken and self._reports)
 
-    def _place(
-        self,
-        name: str,
-        path: str,
-        parent_span_id: str | None,
-        step: AnyStep,
-        meter: UsageMeter,
-        *,
-        attributes: Mapping[str, Any],
-    ) -> Place:
-        environment = self._environment
-        place = Place(
-            name,
-            path,
-            environment.next_span_id(),
-            parent_span_id,
-            environment.clock.now(),
-            UsageMeter(meter, None if step.usage_limits is None else environment.watch(step.usage_limits)),
-            self._reports,
-            self._supervisor,
-            attributes,
-        )
-        if environment.watchers:
-            environment.publish(
-                StepStarted, place, parent_span_id, step.kind, step.name, attributes, now=place.started_at
-            )
-        return place
-
-    def _start(self, step: AnyStep, place: Place, message: Start, scope: trio.CancelScope | None) -> StepActor[Any]:
-        environment = self._environment
-        actor: StepActor[Any] = environment.actors.actor_for(step)(step, place, environment, message, scope)
-        self._actors[place.span_id] = actor
-        self._nursery.start_soon(actor.run, name=place.path)
-        return actor
-
-    def _retry_delay(self, actor: StepActor[Any], report: Failed) -> tuple[Failed, float | None]:
-        """The report, and seconds until the next attempt, `None` for no further one."""
-        failure, attempts, policy = report.result.failure, actor.attempt, actor.step.retry
-        if failure is None:
-            return report, None
-        environment = self._environment
-        elapsed, sample = environment.clock.now() - actor.place.started_at, environment.random.random()
-        try:
-            delay = retry_delay(policy, failure, attempts=attempts, elapsed=elapsed, sample=sample)
-        except Exception as error:  # noqa: BLE001 - the user's `retry_if` raised: that is no yes
-            return _because_of(report, error), None
-        return report, delay
-
-    def _in_full(self, actor: StepActor[Any], report: Report) -> Report:
-        """The report; of a step that was cancelled in an attempt, with what is to be known of those before."""
-        if type(report) is Cancelled and actor.has_begun:
-            return Cancelled(report.child, self._after_attempts(report))
-        return report
-
-    def _after_attempts(self, report: Report) -> StepResult:
-        """The result of a last attempt, with what is to be known of those before."""
-        retries, result = self._retries.get(report.child), report.result
-        if result.failure is None or retries is None or not retries.failures:
-            return result
-        return attrs.evolve(result, failure=after_attempts(result.failure, retries.failures))
-
-    def _retry(self, failed: StepActor[Any], report: Failed, delay: float) -> None:
-        environment, place, step, message = self._environment, failed.place, failed.step, failed.message
-        environment.publish(StepRetried, place, failed.attempt + 1, delay, report.result.failure)
-        retries = self._retries_of(place)
-        retries.add(failed, report, environment.clock)
-        retries.next_starts_at = environment.clock.now() + delay
-        limit = attempt_limit(step.retry, step.timeout, elapsed=retries.next_starts_at - place.started_at)
-        message.branch.release()
-        again = Start(
-            message.data,
-            self._branch.fork(),
-            failed.attempt + 1,
-            delay,
-            limit,
-            tried=report.result.attempts,
-            feedback=retries.feedback,
-        )
-        self._start(step, place, again, self._scope_like(failed))
-
-    def _retries_of(self, place: Place) -> Retries:
-        retries = self._retries.get(place.span_id)
-        if retries is None:
-            retries = self._retries[place.span_id] = Retries(deque(maxlen=self._environment.settings.keep_results))
-        return retries
-
-    def _fallback_of(self, actor: StepActor[Any], report: Failed) -> AnyStep | None:
-        """What is to run in the stead of a step that has failed for good, if anything is."""
-        retries = self._retries.get(report.child)
-        if retries is not None and retries.fell_back:
-            return None
-        return fallback_for(actor.step, report.result.failure)
-
-    def _fall_back(self, fallback: AnyStep, failed: StepActor[Any], report: Failed) -> None:
-        """Start the fallback in a span inside the step's."""
-        above, name = failed.place, failed.step.fallback_name
-        path = join_path(above.path, name)
-        failed.message.branch.release()
-        self._environment.publish(StepFellBack, above, path, report.result.failure)
-        place = self._place(name, path, above.span_id, fallback, above.meter, attributes=NO_ATTRIBUTES)
-        place.input = above.input
-        self._fallbacks[place.span_id] = (failed, report)
-        retries = self._retries_of(above)
-        retries.add(failed, report, self._environment.clock)
-        retries.fell_back = True
-        limit = attempt_limit(fallback.retry, fallback.timeout, elapsed=0.0)
-        scope = self._scope_like(failed) if limit is None else None
-        self._start(fallback, place, Start(failed.message.data, self._branch.fork(), 1, 0.0, limit), scope)
-
-    def _scope_like(self, actor: StepActor[Any]) -> trio.CancelScope | None:
-        """The scope for who comes after an actor: the nursery's, if that one was alone with it."""
-        return None if actor.owns_scope else self._nursery.cancel_scope
-
     def _settled(self, actor: StepActor[Any], report: Report) -> Settled:
         """The child that has ended; for a fallback, the step that it stood in for."""
         writer = actor
         if self._environment.capture is not None and type(report) is Completed:
             _note_written(actor)
-        while self._fallbacks and report.child in self._fallbacks:
-            primary, failed = self._fallbacks.pop(report.child)
+        attempts = self._attempts
+        while attempts.fallbacks and report.child in attempts.fallbacks:
+            primary, failed = attempts.fallbacks.pop(report.child)
             result = self._conclude_unhurried(actor, report)
             combined = in_stead_of(primary.place, failed, actor.place, report, result)
-            self._retries[failed.child].history.append(result)
+            attempts.retries[failed.child].history.append(result)
             actor, report = primary, combined
         return Settled(actor, report, writer)
 
@@ -444,7 +296,7 @@ class Children:
             self._branch.adopt(writer.message.branch, self.origin(settled))
         except (ContextError, MergeConflictError) as error:
             failure = context_failure(error, step=actor.place.path, attempt=actor.attempt)
-            return Failed(report.child, _failed_with(report.result, failure))
+            return Failed(report.child, failed_with(report.result, failure))
         return report
 
     def contribution(self, name: str, settled: Settled) -> Contribution:
@@ -465,8 +317,8 @@ class Children:
         return Origin(run_id, path, about.get("iteration"), about.get("branch"), writer.attempt)
 
     def _conclude(self, actor: StepActor[Any], report: Report) -> tuple[StepResult, Span]:
-        environment, result = self._environment, report.result
-        retries = self._retries.pop(report.child, None) if self._retries else None
+        environment, result, tried = self._environment, report.result, self._attempts.retries
+        retries = tried.pop(report.child, None) if tried else None
         if retries is not None:
             if not retries.fell_back:
                 retries.add(actor, report, environment.clock)
@@ -505,24 +357,3 @@ def _note_written(actor: StepActor[Any]) -> None:
     if not actor.step.children and actor.message.branch.is_touched:
         with suppress(ContextError):  # it will be the step's failure in a moment
             actor.place.written = actor.message.branch.written(WRITTEN_SHOWN)
-
-
-def _cancelled_after(actor: StepActor[Any], report: Failed, reason: str) -> Cancelled:
-    """The report of a step that was cancelled when an attempt had failed and something was to come after it."""
-    failure = cancelled_failure(
-        reason, step=actor.place.path, attempt=actor.attempt, running=(), cause=report.result.failure
-    )
-    return Cancelled(report.child, _failed_with(report.result, failure))
-
-
-def _because_of(report: Failed, error: Exception) -> Failed:
-    """The report, with what the user's `retry_if` raised as a cause of its failure."""
-    failure = report.result.failure
-    if failure is None:
-        return report
-    cause = agent_failure(error, step=f"{failure.step} (retry_if)", attempt=failure.attempt)
-    return Failed(report.child, _failed_with(report.result, with_last_cause(failure, cause)))
-
-
-def _failed_with(result: StepResult, failure: Failure) -> StepResult:
-    return attrs.evolve(result, success=False, output=None, failure=failure, feedback=failure.feedback)

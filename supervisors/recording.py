@@ -66,6 +66,11 @@ class Retries:
             self.feedback = failure.message
 
 
+def failed_with(result: StepResult, failure: Failure, output: Any = None) -> StepResult:
+    """A result that has become a failure, with the figures that it had; `output` is what is kept of one."""
+    return attrs.evolve(result, success=False, output=output, failure=failure, feedback=failure.feedback)
+
+
 def span_of(kind: str, place: Place, report: Report, retries: Retries | None, environment: RunEnvironment) -> Span:
     """The span of a child that has settled."""
     result, meter, clock, capture = report.result, place.meter, environment.clock, environment.capture

@@ -23,7 +23,7 @@ from flujo_actors.supervisors.children import Children
 from flujo_actors.supervisors.environment import RunEnvironment
 from flujo_actors.supervisors.leaf import LeafActor
 from flujo_actors.supervisors.place import Place
-from flujo_actors.supervisors.recording import span_of
+from flujo_actors.supervisors.recording import failed_with, span_of
 from flujo_actors.supervisors.step_actor import StepActor
 from flujo_actors.supervisors.walking import cancel_part, snapshot_of
 from flujo_actors.usage import RunMeter, UsageMeter
@@ -189,10 +189,7 @@ class RootSupervisor:
             failure, output = attrs.evolve(self._failure, running=running), result.output
         else:
             return report
-        return Failed(
-            report.child,
-            attrs.evolve(result, success=False, output=output, failure=failure, feedback=failure.feedback),
-        )
+        return Failed(report.child, failed_with(result, failure, output))
 
     @property
     def branch(self) -> ContextBranch:
