@@ -91,7 +91,7 @@ class Freezer:
         self.thawer = thawer
         self.successor = successor
         """What fills the emptied live objects from now on, when taking."""
-        self.originals = {} if thawer is None else thawer.originals
+        self.originals = {} if thawer is None else thawer.counterparts
         self.aliased: set[str] = set()
         """Fields of the root found to share an object with another field."""
         self.tangled = False

@@ -31,7 +31,7 @@ _COPIED_WHOLE: Final[frozenset[type]] = frozenset({DictNode, ListNode, SetNode})
 class Thawer:
     """Makes the live objects of one branch; one node gives one object, by whatever path it is reached."""
 
-    __slots__ = ("_eager", "aliased", "copies", "originals", "root", "run")
+    __slots__ = ("_eager", "aliased", "counterparts", "root", "run")
 
     def __init__(self, root: Node, aliased: frozenset[str], run: Run | None) -> None:
         self.root = root
@@ -40,10 +40,8 @@ class Thawer:
         """Fields that share an object with another field: filled all together, and all the way down."""
         self.run = run
         """Who is told of large copies, if anybody."""
-        self.copies: dict[int, Any] = {}
-        """Live objects by the id of their node; `originals` keeps the nodes."""
-        self.originals: dict[int, Node] = {}
-        """Nodes by the id of their live object; `copies` keeps the objects."""
+        self.counterparts: dict[int, Any] = {}
+        """By the id of a node its live object, by the id of a live object its node: each keeps the other's id alive."""
         self._eager = False
 
     def fill(self, lazy: Any, name: str, node: Node) -> Any:
@@ -69,7 +67,7 @@ class Thawer:
 
     def thaw(self, node: Node) -> Any:
         """The live object of a node."""
-        found = self.copies.get(id(node))
+        found = self.counterparts.get(id(node))
         return found if found is not None else _THAW[type(node)](self, node)
 
     def part(self, value: Any) -> Any:
@@ -78,19 +76,20 @@ class Thawer:
 
     def bind(self, live: Any, node: Node) -> Any:
         """Remember that the live object came from, or went into, this node."""
-        self.copies[id(node)] = live
-        self.originals[id(live)] = node
+        counterparts = self.counterparts
+        counterparts[id(node)] = live
+        counterparts[id(live)] = node
         return live
 
     def release(self, live: Any) -> None:
         """Forget a live object that is about to get another node."""
-        node = self.originals.pop(id(live), None)
+        node = self.counterparts.pop(id(live), None)
         if node is not None:
-            self.copies.pop(id(node), None)
+            self.counterparts.pop(id(node), None)
 
     def rebind(self, live: Any, node: Node) -> None:
         """Remember that the live object, which came from another node, went into this one."""
-        self.copies.pop(id(self.originals[id(live)]), None)
+        self.counterparts.pop(id(self.counterparts[id(live)]), None)
         self.bind(live, node)
 
     def thaw_root(self) -> Any:
@@ -139,7 +138,7 @@ class Thawer:
 
     def _tuple(self, node: TupleNode) -> Any:
         items = [self.part(value) for value in node.items]
-        found = self.copies.get(id(node))  # made meanwhile, if the tuple is part of a cycle
+        found = self.counterparts.get(id(node))  # made meanwhile, if the tuple is part of a cycle
         return found if found is not None else self.bind(node.build(items), node)
 
     def _opaque(self, node: OpaqueNode) -> Any:
@@ -194,7 +193,7 @@ class Publisher(Thawer):
 
     def thaw(self, node: Node) -> Any:
         """The plain object of a node."""
-        found = self.copies.get(id(node))
+        found = self.counterparts.get(id(node))
         if found is not None:
             return found
         own: dict[type[Node], Callable[[Any], Any]] = {
