@@ -200,7 +200,7 @@ class TestUnusable:
 
     def test_a_file_to_be_read_that_is_empty(self, path: Path) -> None:
         path.touch()
-        self.refuse(path, "older", read_only=True)
+        self.refuse(path, "it is empty", read_only=True)
 
 
 class TestRights:
