@@ -315,6 +315,12 @@ class TestUse:
             assert backend.get_run("run") == RUN
 
 
+@pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan"), 3_000_000])
+def test_a_lock_timeout_that_sqlite_cannot_count_is_refused(path: Path, seconds: float) -> None:
+    with pytest.raises(ValueError, match="lock_timeout is 0 to 2,000,000 seconds, got"):
+        SQLiteBackend(path, lock_timeout=seconds)
+
+
 class TestMigrations:
     def test_an_older_file_is_brought_up_to_date_and_keeps_its_content(
         self, recorded: Path, monkeypatch: pytest.MonkeyPatch
