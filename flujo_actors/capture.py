@@ -239,7 +239,7 @@ def _as_attrs_shows(field: attrs.Attribute[Any], value: Any) -> Any:
 
 
 def _field_names(kind: Any) -> Sequence[str] | None:
-    if issubclass(kind, tuple):
+    if tuple in kind.__mro__:
         return cast("tuple[str, ...]", kind._fields)
     if dataclasses.is_dataclass(kind):
         return [field.name for field in dataclasses.fields(kind) if field.repr]
