@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import attrs
 import pytest
@@ -258,7 +258,7 @@ async def test_what_the_run_around_it_has_opened_is_left_open() -> None:
     log: list[str] = []
 
     class Client:
-        async def __aenter__(self) -> Client:
+        async def __aenter__(self) -> Self:
             log.append("open")
             return self
 
