@@ -15,7 +15,7 @@ import cattrs
 from flujo_actors.cli.errors import BadInputError
 from flujo_actors.cli.text import CONVERTER
 from flujo_actors.steps import AnyStep
-from flujo_actors.steps.annotations import as_class
+from flujo_actors.steps.annotations import as_class, without_none
 
 EXACT_TYPES = (int, float, bool)
 """Classes that a converter would make of almost anything."""
@@ -82,8 +82,9 @@ def new_context(name: str | None, pipeline: AnyStep, module: ModuleType) -> Any:
             raise BadInputError(f"--context: {Path(str(module.__file__)).name} has no {name!r}")
         found: Any = getattr(module, name)
         return _make(found, f"--context {name}") if callable(found) else found
-    classes = {found for wanted in pipeline.context_types if (found := as_class(wanted)) is not None}
-    if not pipeline.context_types:
+    asked = [without_none(wanted) for wanted in pipeline.context_types]
+    classes = {found for wanted, _ in asked if (found := as_class(wanted)) is not None}
+    if not classes and all(may_be_none for _, may_be_none in asked):
         return None
     if len(classes) != 1:
         raise BadInputError("the pipeline needs a context, and its steps do not say which; name one with --context")

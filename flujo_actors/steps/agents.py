@@ -91,7 +91,9 @@ class AgentCall:
     output_type: Any
     """Its annotation for the output, `Any` where there is none."""
     context_type: Any
-    """Its annotation for the context, `Any` where there is none; `None` when it declares no context."""
+    """Its annotation for the context, `Any` where there is none; `None` when it declares no context.
+
+    Where it allows `None`, as it does when the parameter has a default, the agent runs without a context too."""
 
 
 def inspect_agent(agent: object) -> AgentCall:
@@ -129,8 +131,13 @@ def inspect_agent(agent: object) -> AgentCall:
         injected=injected,
         input_type=hints.get(first, Any),
         output_type=Any if streams else hints.get("return", Any),
-        context_type=hints.get("context", Any) if "context" in injected else None,
+        context_type=_context_type(signature, hints) if "context" in injected else None,
     )
+
+
+def _context_type(signature: inspect.Signature, hints: dict[str, Any]) -> Any:
+    hint, parameter = hints.get("context", Any), signature.parameters["context"]
+    return hint if parameter.default is parameter.empty else typing.Optional[hint]  # noqa: UP045 - made here
 
 
 def agent_name(agent: object) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typing
 from abc import ABCMeta
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, Final
 
+_UNIONS: Final = (typing.Union, UnionType)
 _NUMBERS: Final = (int, float, complex)
 
 
@@ -18,6 +19,14 @@ def as_class(annotation: Any) -> type | None:
     if not isinstance(origin, type) or origin in (object, Any, UnionType):  # since Python 3.11, `Any` is a class
         return None
     return None if typing.is_typeddict(origin) or getattr(origin, "_is_protocol", False) else origin
+
+
+def without_none(annotation: Any) -> tuple[Any, bool]:
+    """What an annotation allows besides `None`, and whether it allows `None`."""
+    members = typing.get_args(annotation) if typing.get_origin(annotation) in _UNIONS else ()
+    if NoneType not in members:
+        return annotation, False
+    return typing.Union[tuple(member for member in members if member is not NoneType)], True  # noqa: UP007 - made here
 
 
 def may_be(given: type, wanted: type) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flujo_actors.errors import Problem
-from flujo_actors.steps.annotations import as_class
+from flujo_actors.steps.annotations import as_class, without_none
 from flujo_actors.steps.pipeline import AnyStep
 
 
@@ -21,9 +21,10 @@ def check_context(root: AnyStep, context: object) -> tuple[Problem, ...]:
 
 
 def _mismatch(wanted: Any, context: object) -> str | None:
+    needed, may_be_none = without_none(wanted)
     if context is None:
-        return "its agent declares `context`, and the run has none; pass `context=`"
-    wanted_class = as_class(wanted)
+        return None if may_be_none else "its agent declares `context`, and the run has none; pass `context=`"
+    wanted_class = as_class(needed)
     if wanted_class is None or isinstance(context, wanted_class):
         return None
     return f"its agent takes {wanted_class.__name__} as context, and the run has {type(context).__name__}"

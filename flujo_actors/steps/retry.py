@@ -26,12 +26,20 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 def as_seconds(value: Any) -> Any:
     """A number as a float, so that texts say `2.0 s` however it was given; the validators refuse the rest."""
-    return float(value) if _is_number(value) else value
+    try:
+        return float(value) if _is_number(value) else value
+    except OverflowError:
+        return math.inf
 
 
 def _seconds(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not (_is_number(value) and 0 <= value < math.inf):
         raise ValueError(f"RetryPolicy: {attribute.name} must be 0 seconds or more, and finite, got {value!r}")
+
+
+def _time_limit(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not (_is_number(value) and 0 < value < math.inf):
+        raise ValueError(f"RetryPolicy: {attribute.name} must be more than 0 seconds, and finite, got {value!r}")
 
 
 def _attempts(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -81,7 +89,7 @@ class RetryPolicy:
     """No wait is longer than this many seconds."""
     jitter: float = attrs.field(default=0.0, validator=_fraction)
     """Each wait is shortened at random by up to this fraction of it, so that many callers spread out."""
-    total_timeout: float | None = attrs.field(default=None, converter=as_seconds, validator=_seconds)
+    total_timeout: float | None = attrs.field(default=None, converter=as_seconds, validator=_time_limit)
     """Seconds that all attempts may take together, waits included."""
     retry_if: Callable[[Failure], bool] | None = attrs.field(default=None, validator=_sync_function)
     """Asked last, with the failure: whether to try again. Not `async`: it is asked between two attempts."""

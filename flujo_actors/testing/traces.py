@@ -126,7 +126,7 @@ class Trace:
         __tracebackhide__ = True
         step = self.find(path)
         wrong = [
-            f"{name} is {getattr(step, name)!r}, not {value!r}"
+            f"{name} is {_shown(getattr(step, name))}, not {_shown(value)}"
             for name, value in expected.items()
             if getattr(step, name) != value
         ]
@@ -200,6 +200,11 @@ def _line(name: str, step: TracedStep) -> str:
 def _dollars(cost_usd: float) -> str:
     """As it would be written: `0.000001` rather than `1e-06`, `2` rather than `2.0`."""
     return f"{Decimal(repr(cost_usd)):f}".removesuffix(".0")
+
+
+def _shown(value: object) -> str:
+    """A status as the text that it is compared with; the rest as Python shows it."""
+    return repr(str(value) if isinstance(value, SpanStatus) else value)
 
 
 def _failures(root: TracedStep) -> str:

@@ -142,7 +142,7 @@ class TestNames:
 
 
 class TestDefinition:
-    @pytest.mark.parametrize("seconds", [0, -1.0, math.inf, math.nan, True, "2"])
+    @pytest.mark.parametrize("seconds", [0, -1.0, math.inf, math.nan, 10**400, True, "2"])
     def test_a_timeout_that_is_no_time_is_refused(self, seconds: Any) -> None:
         with pytest.raises(StepDefinitionError, match="Step 'a': timeout is a number of seconds above 0, or None"):
             Step("a", double, timeout=seconds)
@@ -246,6 +246,20 @@ async def test_what_is_no_step_cannot_run_and_the_error_says_what_to_do(given: A
                 await begin(given, 1)
 
 
+async def note_if_possible(number: int, *, context: Stats | None) -> int:
+    if context is not None:
+        context.total += number
+    return number
+
+
+async def note_by_default(number: int, *, context: Stats = cast("Stats", None)) -> int:  # noqa: B008 - as users do
+    return await note_if_possible(number, context=context)
+
+
+async def note_anything(number: int, *, context: Any = None) -> int:
+    return await note_if_possible(number, context=context)
+
+
 class TestContextCheck:
     async def test_a_step_that_declares_a_context_needs_a_run_with_one(self) -> None:
         pipeline: AnyStep = Pipeline("root", [Pipeline("p", [Step("add", add)])])
@@ -262,6 +276,17 @@ class TestContextCheck:
             with pytest.raises(InvalidPipelineError) as caught:
                 await system.run(pipeline, 1, context={"a": 1})
         assert caught.value.problems == (Problem("add", "its agent takes Stats as context, and the run has dict"),)
+
+    @pytest.mark.parametrize("agent", [note_if_possible, note_by_default, note_anything])
+    async def test_an_agent_that_says_that_it_can_do_without_a_context_runs_without_one(self, agent: Any) -> None:
+        step = Step[int, int, Any]("note", agent)
+        async with open_system() as system:
+            assert (await system.run(step, 1)).output == 1
+            stats = (await system.run(step, 1, context=Stats())).context
+            assert stats.total == 1
+            if agent is not note_anything:
+                with pytest.raises(InvalidPipelineError, match="takes Stats as context, and the run has dict"):
+                    await system.run(step, 1, context=dict[str, int]())
 
     async def test_a_context_of_a_class_above_the_declared_one_is_refused(self) -> None:
         @attrs.define
