@@ -20,6 +20,10 @@ for name, examples in {"default": 60, "ci": 450}.items():
     )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+# What those who run the tests like on their own terminals, and where they keep their runs, changes nothing.
+for name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "FLUJO_DB"):
+    os.environ.pop(name, None)
+
 
 @pytest.fixture
 def session_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
