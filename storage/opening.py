@@ -31,7 +31,7 @@ def open_connection(path: Path, *, read_only: bool, lock_timeout: float) -> sqli
     Args:
         path: the file.
         read_only: whether nothing will be written.
-        lock_timeout: seconds to wait for another process that has locked the file, now and later.
+        lock_timeout: seconds to wait for another process that has locked the file, now and later, or is making it.
 
     Raises:
         DatabaseUnusableError: it cannot be used. What was in the file is in it still.
@@ -136,12 +136,17 @@ def _try_to_connect_to_write(path: Path, lock_timeout: float) -> sqlite3.Connect
 
 
 def _connect_to_read(path: Path, lock_timeout: float) -> sqlite3.Connection:
-    connection = _connect(path, _mode_to_read(path), lock_timeout)
-    with _closed_on_error(connection):
-        _check_identity(connection, path)
-        if (version := version_of(connection)) < len(MIGRATIONS):
-            raise DatabaseUnusableError(path, _why_too_old(version))
-        return connection
+    while True:
+        connection = _connect(path, _mode_to_read(path), lock_timeout)
+        with _closed_on_error(connection):
+            _check_identity(connection, path)
+            if (version := version_of(connection)) == len(MIGRATIONS):
+                return connection
+            # A file that was changed a moment ago may be one that another process is making.
+            if abs(time.time() - path.stat().st_mtime) > lock_timeout:
+                raise DatabaseUnusableError(path, _why_too_old(version))
+        connection.close()
+        time.sleep(0.01)
 
 
 def _why_too_old(version: int) -> str:

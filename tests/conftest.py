@@ -20,6 +20,12 @@ for name, examples in {"default": 60, "ci": 450}.items():
     )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+# What is set for those who run the tests, for their terminals, their runs, their network, changes nothing here.
+SET_BY_OTHERS = {"COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "FLUJO_DB"}
+for name in tuple(os.environ):
+    if name in SET_BY_OTHERS or name.startswith("OTEL_") or name.lower().endswith("_proxy"):
+        del os.environ[name]
+
 
 @pytest.fixture
 def session_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import enum
+import os
 import subprocess
 import sys
 from collections import OrderedDict
@@ -113,7 +114,11 @@ def test_another_process_with_other_hashes_makes_the_same_fingerprint() -> None:
     code = "from flujo_actors.fingerprints import fingerprint; print(fingerprint({'a': {1, 'b', None}, 'c': [1.5]}))"
     made = {
         subprocess.run(
-            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for seed in ("1", "2", "3")
     }

@@ -171,21 +171,22 @@ def test_on_a_terminal_the_progress_is_a_tree(folder: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user to meet a file it may not write")
-def test_a_database_that_may_not_be_written_is_refused_before_anything_runs(folder: Path) -> None:
-    database = folder / "runs.db"
+def test_a_database_that_may_not_be_written_is_refused_before_anything_runs(folder: Path, session_folder: Path) -> None:
+    # The other user may not be let into pytest's own folders, and the umask may forbid him to read what is made here.
+    flow, database = session_folder / "flow.py", session_folder / "runs.db"
+    flow.write_text((folder / "flow.py").read_text())
     with SQLiteBackend(database):
         pass
-    database.chmod(0o444)
-    folder.chmod(0o755)
+    for path, mode in ((flow, 0o444), (database, 0o444), (session_folder, 0o755)):
+        path.chmod(mode)
     before = database.read_bytes()
     script = (
         "import os, sys\nfrom flujo_actors.cli import main\nimport flujo_actors.cli.lens\nos.seteuid(65534)\n"
         f"sys.exit(main(['run', 'flow.py', '--input', '3', '--db', {str(database)!r}]))"
     )
-    for parent in folder.parents:
-        if parent.stat().st_mode & 0o011 != 0o011 and parent.name.startswith("pytest-"):
-            parent.chmod(0o755)
-    done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=session_folder, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "may not be written" in done.stderr or "read-only" in done.stderr

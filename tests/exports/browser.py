@@ -70,6 +70,8 @@ class Browser:
         self._process = subprocess.Popen(
             [sys.executable, "-c", _ON_3_AND_4, str(reader), str(writer), self._program, *flags],
             pass_fds=(reader, writer),
+            # It makes a socket there, whose path may have some hundred bytes at most.
+            env={**os.environ, "TMPDIR": "/tmp"},  # noqa: S108 - it takes a name of its own there
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

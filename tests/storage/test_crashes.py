@@ -63,7 +63,11 @@ class Crasher:
         assert stdout is not None
         stdin.write(f"{path} {seed} {way} {number}\n")
         stdin.flush()
-        lines = list(iter(stdout.readline, "died SIGXFSZ\n" if way == "in-write" else "died SIGKILL\n"))
+        lines: list[str] = []
+        while not (line := stdout.readline()).startswith("died "):
+            assert line, "the program has ended"
+            lines.append(line)
+        assert line == ("died SIGXFSZ\n" if way == "in-write" else "died SIGKILL\n")
         return lines[:-1]  # the last one was cut off, or is empty
 
 

@@ -244,8 +244,8 @@ class TestFullDisk:
 class TestRights:
     @pytest.fixture
     def path(self) -> Generator[Path]:
-        """In a folder that other users may enter, unlike pytest's own."""
-        with tempfile.TemporaryDirectory() as name:
+        """In a folder that other users may enter, unlike pytest's own and, it may be, TMPDIR."""
+        with tempfile.TemporaryDirectory(dir="/tmp") as name:
             folder = Path(name)
             folder.chmod(0o755)
             yield folder / "runs.db"

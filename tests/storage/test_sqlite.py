@@ -6,6 +6,7 @@ import os
 import sqlite3
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -108,6 +109,27 @@ class TestFile:
         with SQLiteBackend(path) as backend:
             assert backend.get_run("run") == RUN
 
+    @pytest.mark.parametrize("begun", [0, 1])
+    def test_a_reader_waits_for_a_file_that_is_being_made(
+        self, path: Path, begun: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        slept: list[float] = []
+
+        def make_the_rest(seconds: float) -> None:
+            slept.append(seconds)
+            with SQLiteBackend(path) as writer:
+                writer.record_run_start(RUN)
+
+        with monkeypatch.context() as earlier:
+            for module in (opening, migrations):
+                earlier.setattr(module, "MIGRATIONS", migrations.MIGRATIONS[:begun])
+            with SQLiteBackend(path):
+                """So far the other process has come."""
+        monkeypatch.setattr(time, "sleep", make_the_rest)
+        with SQLiteBackend(path, read_only=True) as reader:
+            assert reader.list_runs() == [RUN]
+        assert len(slept) == 1
+
     def test_backends_may_create_one_file_together(self, tmp_path: Path) -> None:
         together = Barrier(8)
 
@@ -198,9 +220,18 @@ class TestUnusable:
         self.refuse(path, "no such file", read_only=True)
         assert not path.exists()
 
-    def test_a_file_to_be_read_that_is_empty(self, path: Path) -> None:
+    def test_a_file_to_be_read_that_is_empty(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def wait(seconds: float) -> None:
+            pytest.fail("it was waited for")
+
+        monkeypatch.setattr(time, "sleep", wait)
         path.touch()
+        os.utime(path, (1.0, 1.0))
         self.refuse(path, "it is empty", read_only=True)
+
+    def test_a_file_to_be_read_that_is_empty_and_stays_so(self, path: Path) -> None:
+        path.touch()
+        self.refuse(path, "it is empty", read_only=True, lock_timeout=0.05)
 
 
 class TestRights:
@@ -208,8 +239,8 @@ class TestRights:
 
     @pytest.fixture
     def path(self) -> Iterator[Path]:
-        """In a folder that other users may enter, unlike pytest's own."""
-        with tempfile.TemporaryDirectory() as name:
+        """In a folder that other users may enter, unlike pytest's own and, it may be, TMPDIR."""
+        with tempfile.TemporaryDirectory(dir="/tmp") as name:
             folder = Path(name)
             folder.chmod(0o755)
             yield folder / "runs.db"

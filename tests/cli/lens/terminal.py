@@ -65,12 +65,10 @@ def on_terminal(*words: str, folder: Path, columns: int = 100, rows: int = 30) -
     """Run `flujo` on a terminal of some size. It is ended with the block, if it has not ended before."""
     controller, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    unset = {"COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"}
-    environment = {name: value for name, value in os.environ.items() if name not in unset}
     process = subprocess.Popen(
         [*FLUJO, *words],
         cwd=folder,
-        env={**environment, "TERM": "xterm-256color"},
+        env={**os.environ, "TERM": "xterm-256color"},
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,

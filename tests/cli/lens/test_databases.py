@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -94,6 +95,7 @@ def test_a_run_is_not_put_into_a_database_of_a_newer_version(flujo: Flujo, folde
 @every_command
 def test_an_empty_file_is_said_to_be_empty(flujo: Flujo, folder: Path, command: list[str]) -> None:
     (folder / "runs.db").touch()
+    os.utime(folder / "runs.db", (1.0, 1.0))  # one that is new may still be about to be made
     outcome = flujo("lens", *command)
     assert outcome.code == 2
     assert outcome.error_line == f"flujo: Database {folder / 'runs.db'}: it is empty; nothing was stored in it yet"
@@ -105,6 +107,7 @@ def test_a_database_of_an_older_version_says_how_to_bring_it_up_to_date(
 ) -> None:
     with closing(sqlite3.connect(folder / "runs.db")) as connection, connection:
         connection.execute("PRAGMA user_version = 1")
+    os.utime(folder / "runs.db", (1.0, 1.0))
     outcome = flujo("lens", *command)
     assert outcome.code == 2
     assert outcome.error_line.endswith(

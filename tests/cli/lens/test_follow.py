@@ -28,7 +28,6 @@ from flujo_actors.storage import SQLiteBackend
 async def begin(data: str) -> str:
     while not SQLiteBackend("runs.db", read_only=True).list_runs():
         await trio.lowlevel.checkpoint()
-    print("stored", file=sys.stderr, flush=True)
     return data
 
 @step
@@ -38,6 +37,7 @@ async def count(data: str) -> str:
 
 @step
 async def stay(data: str) -> str:
+    print("staying", file=sys.stderr, flush=True)
     await trio.sleep_forever()
     return data
 
@@ -54,8 +54,8 @@ def running(folder: Path, name: str = "pipeline") -> Generator[subprocess.Popen[
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         try:
             assert process.stderr is not None
-            while process.stderr.readline() != b"stored\n":
-                assert process.poll() is None
+            while (line := process.stderr.readline()) != b"staying\n":
+                assert line
             yield process
         finally:
             process.kill()
