@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, SupportsIndex, TypeVar, cast, overload
 
+from flujo_actors.context.absent import ABSENT
 from flujo_actors.context.atoms import all_atoms
-from flujo_actors.context.nodes import ABSENT, MapNode, Node, SequenceNode
+from flujo_actors.context.equality import same_value
+from flujo_actors.context.nodes import MapNode, Node, SequenceNode
 from flujo_actors.context.paths import Key
 from flujo_actors.context.tables import MapVersion, SequenceVersion
 from flujo_actors.errors import ContextError
@@ -171,8 +173,6 @@ def _growth(version: MapVersion, changes: dict[Any, Any]) -> int:
 
 
 def _sealed_changes(freezer: Freezer, version: MapVersion, local: dict[Any, Any]) -> dict[Any, Any]:
-    from flujo_actors.context.freeze import same_value  # noqa: PLC0415 - the freezer knows the collections
-
     if freezer.taking and all_atoms(local.values()):
         return local
     changes: dict[Any, Any] = {}
@@ -293,8 +293,6 @@ class _Items(Sequence[T], Generic[T]):  # noqa: PLW1641 - without a hash, as lis
         self._touched = {place: v for place, v in live.items() if isinstance(node.version.get(place), Node)}
 
     def _sealed_edits(self, freezer: Freezer, touched: dict[int, Any]) -> dict[int, Any]:
-        from flujo_actors.context.freeze import same_value  # noqa: PLC0415 - the freezer knows the collections
-
         edits: dict[int, Any] = {}
         for place in touched:
             sealed = freezer.entry(touched, place, place)

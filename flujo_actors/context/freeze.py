@@ -16,7 +16,9 @@ from collections.abc import Callable
 from operator import is_
 from typing import Any, Final, Protocol, cast
 
-from flujo_actors.context.atoms import ATOM_TYPES, all_atoms, is_atom_class, same_atom
+from flujo_actors.context.absent import ABSENT
+from flujo_actors.context.atoms import ATOM_TYPES, all_atoms, is_atom_class
+from flujo_actors.context.equality import same_opaque, same_value
 from flujo_actors.context.lazy import (
     PYDANTIC_POCKETS,
     Lazy,
@@ -25,7 +27,6 @@ from flujo_actors.context.lazy import (
     swap_instance_dict,
 )
 from flujo_actors.context.nodes import (
-    ABSENT,
     DictNode,
     ListNode,
     MapNode,
@@ -36,7 +37,6 @@ from flujo_actors.context.nodes import (
     SetNode,
     TupleNode,
 )
-from flujo_actors.context.opaque import same_opaque
 from flujo_actors.context.paths import Field, Key, Part, format_path
 from flujo_actors.context.resets import Drop, Rebase, Rebind, Restore
 from flujo_actors.context.shapes import Shape, shape_of
@@ -52,11 +52,6 @@ class Sealable(Protocol):
     def seal(self, freezer: Freezer, original: Node | None) -> Node:
         """Its state as a node."""
         ...
-
-
-def same_value(one: Any, other: Any) -> bool:
-    """Whether two sealed values are the same node, or atoms that cannot be told apart."""
-    return one is other or (not (isinstance(one, Node) or isinstance(other, Node)) and same_atom(one, other))
 
 
 class Freezer:

@@ -13,7 +13,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from flujo_actors.context.nodes import ABSENT, Node, RecordNode
+from flujo_actors.context.absent import ABSENT
+from flujo_actors.context.nodes import Node, RecordNode
 from flujo_actors.context.paths import FIELDS_SET
 from flujo_actors.context.shapes import Shape
 
