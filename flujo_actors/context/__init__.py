@@ -18,7 +18,8 @@ from flujo_actors.context.branch import ContextBranch, merge, open_branch
 from flujo_actors.context.collections import ContextList, ContextMap, Log, plain
 from flujo_actors.context.convert import configure_converter
 from flujo_actors.context.declare import context
-from flujo_actors.context.delta import Delta, Step, apply_delta
+from flujo_actors.context.delta import Delta, Step
+from flujo_actors.context.redo import apply_delta
 from flujo_actors.context.rules import (
     Concatenate,
     Last,

@@ -6,7 +6,7 @@ store of it.
 """
 
 # The user's values pass through here, and their types are unknown on purpose.
-# pyright: reportUnknownArgumentType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 
