@@ -1,8 +1,5 @@
 """Which values are atoms: never changed after they were made, so that branches share them."""
 
-# The user's values pass through here, and their types are unknown on purpose.
-# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import datetime as dt
