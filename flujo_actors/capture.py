@@ -1,7 +1,7 @@
 """What a span shows of a value: JSON values, shortened, with what is secret hidden.
 
 Objects are shown by their fields, what JSON has no form for by its `repr`. Nothing is pickled, and nothing that is
-shown is ever evaluated. To show a value costs what is shown of it, however large it is.
+shown is ever evaluated. To show a value costs what is shown of it, however large it is; a `repr` costs what it costs.
 """
 
 # The user's values pass through here, and their types are unknown on purpose.
@@ -13,7 +13,7 @@ import dataclasses
 import fnmatch
 import itertools
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, ValuesView
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, TypeAlias, cast
 
@@ -162,9 +162,9 @@ class _Showing:
             return self._fields(value.items(), len(value), level)
         if _is_list(value):
             return self._items(value, len(value), level)
-        names = _field_names(value)
-        if names is not None:
-            return self._fields(((name, getattr(value, name, None)) for name in names), len(names), level)
+        fields = _fields_of(value)
+        if fields is not None:
+            return self._fields(fields, len(fields), level)
         scalar = plain_scalar(value)
         return self._text(scalar) if isinstance(scalar, str) else self._counted(scalar)
 
@@ -218,18 +218,29 @@ def _is_list(value: Any) -> bool:
     """Whether a value is shown as a list: one of named fields is shown by its fields."""
     if isinstance(value, tuple):
         return not hasattr(value, "_fields")
-    return isinstance(value, Sequence | AbstractSet) and not isinstance(value, range | memoryview)
+    return isinstance(value, Sequence | AbstractSet | ValuesView) and not isinstance(value, range | memoryview)
 
 
-def _field_names(value: Any) -> Sequence[str] | None:
-    """The fields by which an object is shown; `None` for one that is shown by its `repr`."""
+def _fields_of(value: Any) -> Sequence[tuple[str, Any]] | None:
+    """The fields by which an object is shown, as its class would have them; `None` for one shown by its `repr`."""
     kind: Any = type(value)
     if isinstance(value, type):
         return None
-    if isinstance(value, tuple):
-        return cast("tuple[str, ...]", kind._fields)
     if attrs.has(kind):
-        return [field.name for field in attrs.fields(kind) if field.repr is not False]
+        return [(field.name, _as_attrs_shows(field, value)) for field in attrs.fields(kind) if field.repr is not False]
+    names = _field_names(kind)
+    return None if names is None else [(name, getattr(value, name, None)) for name in names]
+
+
+def _as_attrs_shows(field: attrs.Attribute[Any], value: Any) -> Any:
+    """A field's value, or what the class says to show of it: `field(repr=lambda value: "***")`."""
+    content = getattr(value, field.name, None)
+    return field.repr(content) if callable(field.repr) else content
+
+
+def _field_names(kind: Any) -> Sequence[str] | None:
+    if tuple in kind.__mro__:
+        return cast("tuple[str, ...]", kind._fields)
     if dataclasses.is_dataclass(kind):
         return [field.name for field in dataclasses.fields(kind) if field.repr]
     fields = getattr(kind, "model_fields", None)

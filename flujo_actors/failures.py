@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import traceback
 from collections.abc import Iterable
+from functools import cached_property
 from typing import cast
 
 import attrs
@@ -94,7 +95,7 @@ class Failure:
         is_earlier = cause.step == self.step and cause.attempt < self.attempt
         return "after" if is_earlier else "caused by"
 
-    @property
+    @cached_property
     def traceback(self) -> str | None:
         """The exception's traceback as text, `None` without an exception."""
         return None if self.exception is None else "".join(traceback.format_exception(self.exception))

@@ -124,7 +124,7 @@ class UsageMeter:
 
     def _chain(self) -> list[UsageMeter]:
         """This meter and all above it, up to the run's."""
-        meters = [self]
+        meters: list[UsageMeter] = [self]
         while (above := meters[-1]._parent) is not None:
             meters.append(above)
         return meters

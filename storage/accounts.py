@@ -11,7 +11,7 @@ from flujo_actors.storage.inbox import RunEnded, RunStarted
 from flujo_actors.storage.parts import Extent, Part
 from flujo_actors.storage.records import RunRecord
 
-FORGOTTEN: Final = "the storage did not know the run any more; was its file removed?"
+FORGOTTEN: Final = "the storage did not know the run any more; was it deleted, or the file removed?"
 
 
 @attrs.define(eq=False)

@@ -140,10 +140,17 @@ def _connect_to_read(path: Path, lock_timeout: float) -> sqlite3.Connection:
     with _closed_on_error(connection):
         _check_identity(connection, path)
         if (version := version_of(connection)) < len(MIGRATIONS):
-            raise DatabaseUnusableError(
-                path, f"its format {version} is older than {len(MIGRATIONS)}; open it once without read_only=True"
-            )
+            raise DatabaseUnusableError(path, _why_too_old(version))
         return connection
+
+
+def _why_too_old(version: int) -> str:
+    if not version:
+        return "it is empty; nothing was stored in it yet"
+    return (
+        f"its format {version} is older than {len(MIGRATIONS)}; it is brought up to date when it is opened to be "
+        "written, as `flujo run` does"
+    )
 
 
 def _mode_to_read(path: Path) -> str:

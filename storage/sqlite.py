@@ -62,6 +62,9 @@ _FIND_RUNS: Final = """
     ORDER BY started_at DESC, id DESC LIMIT ?
 """
 
+LONGEST_LOCK_TIMEOUT: Final = 2_000_000
+"""Seconds, three weeks: SQLite counts milliseconds in 32 bits."""
+
 _SPANS_DELETED_AT_ONCE: Final = 10_000
 """Spans after which a transaction that deletes runs is over."""
 
@@ -79,10 +82,16 @@ class SQLiteBackend(StateBackend):
         path: the file. One that is empty is taken as new; one that something else has written is refused.
         read_only: refuse to write, and be content with a file that may only be read. Such a file is read as
             it was when it was opened: open it again to see what was written since.
-        lock_timeout: seconds to wait for another process that has locked the file before it is an error.
+        lock_timeout: seconds to wait for another process that has locked the file before it is an error; at most
+            `LONGEST_LOCK_TIMEOUT`.
+
+    Raises:
+        ValueError: `lock_timeout` is no such number of seconds.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False, lock_timeout: float = 5.0) -> None:
+        if not 0 <= lock_timeout <= LONGEST_LOCK_TIMEOUT:
+            raise ValueError(f"lock_timeout is 0 to {LONGEST_LOCK_TIMEOUT:,} seconds, got {lock_timeout!r}")
         self._database = Database(Path(path).absolute(), read_only=read_only, lock_timeout=lock_timeout)
         self._spans = SpanTable(self._database)
 

@@ -126,7 +126,7 @@ class RunEnvironment:
 
     def next_span_id(self) -> str:
         """16 hexadecimal digits, rising in the order of asking."""
-        return f"{next(self._span_numbers):016x}"
+        return next(self._span_numbers).to_bytes(8).hex()
 
     def watch(self, limits: UsageLimits) -> Callable[[Usage], None]:
         """What a meter tells its totals to, so that the first one above `limits` ends the run."""

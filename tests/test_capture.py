@@ -35,6 +35,7 @@ class Login:
     user: str
     password: str
     note: str = attrs.field(default="kept out", repr=False)
+    pin: int | None = attrs.field(default=None, repr=lambda value: "****")
 
 
 @dataclasses.dataclass
@@ -70,11 +71,12 @@ class Model(pydantic.BaseModel):
         ({"a": {"b": 1}}, {"a": {"b": 1}}),
         ({1: "a", None: "b"}, {"1": "a", "null": "b"}),
         (Point(1, 2), {"x": 1, "y": 2}),
-        (Login("ann", "1234"), {"user": "ann", "password": HIDDEN}),
+        (Login("ann", "1234", pin=5678), {"user": "ann", "password": HIDDEN, "pin": "****"}),
         (Card("ann", "1234"), {"owner": "ann", "api_key": HIDDEN}),
         ([Shade.DARK], ["dark"]),
         (Model(api_key="sk", model="m"), {"api_key": HIDDEN, "model": "m"}),
         (ContextMap({"a": 1}), {"a": 1}),
+        ({"a": 1}.values(), [1]),
         (float("nan"), "NaN"),
         (b"bytes", "b'bytes'"),
         (Decimal("1.5"), "Decimal('1.5')"),

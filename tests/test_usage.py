@@ -160,8 +160,11 @@ class TestThreads:
 
     def test_a_thread_that_outlives_the_program_s_loop_may_charge(self) -> None:
         kept: list[UsageMeter] = []
-        limits = UsageLimits(total_tokens_limit=1)
-        run_pipeline(Step("a", lambda data, *, usage: kept.append(usage)), None, usage_limits=limits)
+
+        def keep(data: Any, *, usage: UsageMeter) -> None:
+            kept.append(usage)
+
+        run_pipeline(Step("a", keep), None, usage_limits=UsageLimits(total_tokens_limit=1))
         thread = threading.Thread(target=lambda: kept[0].charge(prompt_tokens=2))
         thread.start()
         thread.join()

@@ -192,9 +192,12 @@ class TestResult:
 
     async def test_what_is_charged_once_the_run_has_ended_breaches_nothing(self) -> None:
         kept: list[UsageMeter] = []
-        keeping = Step[Any, Any, Any]("a", lambda data, *, usage: kept.append(usage))
+
+        def keep(data: Any, *, usage: UsageMeter) -> None:
+            kept.append(usage)
+
         async with open_system() as system:
-            handle = await system.start(keeping, None, usage_limits=UsageLimits(total_cost_usd_limit=1))
+            handle = await system.start(Step("a", keep), None, usage_limits=UsageLimits(total_cost_usd_limit=1))
             assert (await handle.wait()).success
             kept[0].charge(cost_usd=2)
             assert (await handle.wait()).success

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 
@@ -14,7 +15,7 @@ from flujo_actors.cli.errors import ExitCode
 from flujo_actors.cli.lens import lens
 from flujo_actors.cli.ps import ps
 from flujo_actors.cli.run import run
-from flujo_actors.cli.text import one_line, until_the_reader_leaves
+from flujo_actors.cli.text import one_line, print_whatever_the_encoding, until_the_reader_leaves
 from flujo_actors.cli.watch import watch
 from flujo_actors.errors import FlujoError
 
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code. Errors are printed to standard error as one line.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    print_whatever_the_encoding()
     if words[:1] == ["--debug"]:
         return _invoke(words)
     try:
@@ -70,6 +72,8 @@ def _explanation(error: BaseException) -> tuple[str, int]:
             return "interrupted", ExitCode.INTERRUPTED
         case FlujoError():
             return str(error), ExitCode.BAD_USAGE
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG | errno.EIO, filename=None):
+            return f"the output cannot be written: {error.strerror}", ExitCode.OUTPUT_FAILED
         case _:
             where = "flujo --debug shows where"
             return f"internal error: {type(error).__name__}: {error} ({where})", ExitCode.INTERNAL_ERROR

@@ -53,7 +53,7 @@ def open_to_change(given: Path | None) -> SQLiteBackend:
 
 def _open(given: Path | None, *, read_only: bool) -> SQLiteBackend:
     path = default_database() if given is None else given
-    if not path.exists():
+    if is_missing(path):
         raise BadInputError(f"there is no database {path} yet; `flujo run` and `flujo demo` make one")
     backend = SQLiteBackend(path, read_only=read_only)
     backend.open()

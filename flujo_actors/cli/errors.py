@@ -16,6 +16,8 @@ class ExitCode(enum.IntEnum):
     """Bad usage or input: nothing was run, or nothing was found."""
     INTERNAL_ERROR = 70
     """A bug of flujo's, `EX_SOFTWARE` in sysexits.h."""
+    OUTPUT_FAILED = 74
+    """What there was to print could not be written, `EX_IOERR` in sysexits.h."""
     INTERRUPTED = 130
     """By Ctrl-C: 128 + SIGINT."""
     HUNG_UP = 129

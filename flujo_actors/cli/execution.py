@@ -31,7 +31,7 @@ from flujo_actors.cli.text import (
 )
 from flujo_actors.cli.traces import show_trace
 from flujo_actors.control import open_control
-from flujo_actors.errors import ControlUnavailableError
+from flujo_actors.errors import ControlUnavailableError, UsageLimitExceededError
 from flujo_actors.nurseries import exceptions_in
 from flujo_actors.results import PipelineResult
 from flujo_actors.run import Run
@@ -85,7 +85,7 @@ class Execution:
             run = await system.start(self._limited(), self.data, context=self.context)
             with self._interrupts(run):
                 await self._progress().show(run.events())
-                return await run.wait()
+                return await _result_of(run)
 
     @asynccontextmanager
     async def _control(self, system: System) -> AsyncGenerator[None, None]:
@@ -166,6 +166,15 @@ class Execution:
             "database": str(self.database),
             **({"trace": result.trace_tree} if self.with_trace else {}),
         }
+
+
+async def _result_of(run: Run[Any, Any]) -> PipelineResult[Any, Any]:
+    """A run that spent too much has failed as others have: it is shown, with what it spent."""
+    try:
+        return await run.wait()
+    except UsageLimitExceededError as error:
+        result: PipelineResult[Any, Any] = error.result
+        return result
 
 
 def _exit_in(error: BaseException) -> SystemExit | None:

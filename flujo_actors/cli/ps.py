@@ -120,7 +120,7 @@ def _table(runs: Sequence[GoingOn]) -> Table:
 
 def _cells(run: GoingOn) -> list[Any]:
     return [
-        run.run_id[:ID_LENGTH],
+        one_line(run.run_id[:ID_LENGTH]),
         Text(shortened(run.pipeline, 30)),
         Text(run.status, style="yellow" if run.status == "cancelling" else "cyan"),
         duration(run.age_s),

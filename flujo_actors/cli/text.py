@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from typing import Any, Final
 
 import cattrs
@@ -57,12 +59,19 @@ STATUS_MARKS = {
 }
 
 
+def print_whatever_the_encoding() -> None:
+    """Have what standard output and error cannot encode, a tick in Latin-1 for instance, printed as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 @contextmanager
 def until_the_reader_leaves() -> Generator[None, None, None]:
     """A block that prints to standard output, and ends early when nobody reads it any more: `flujo … | head`."""
     try:
         yield
-        sys.stdout.flush()
+        print(end="", flush=True)  # where there is no standard output, that does nothing
     except BrokenPipeError:
         # What is still buffered goes nowhere, or Python would complain about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -111,7 +120,7 @@ def duration(seconds: float) -> str:
         return f"{seconds * 1e6:.0f} µs"
     if seconds < 0.999_95:
         return f"{seconds * 1e3:.1f} ms"
-    if seconds < 59.995:
+    if seconds < 59.995 or not math.isfinite(seconds):
         return f"{seconds:.2f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -119,8 +128,11 @@ def duration(seconds: float) -> str:
 
 
 def moment(wall: float) -> str:
-    """Seconds since the epoch as local date and time."""
-    return datetime.fromtimestamp(wall, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """Seconds since the epoch as local date and time; as they are where the calendar has no such date."""
+    try:
+        return datetime.fromtimestamp(wall, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return f"{wall:g} s"
 
 
 def amount(cost_usd: float, tokens: int) -> str:

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import reprlib
+from collections.abc import Iterable
 from typing import Any, Final
 
 import attrs
@@ -54,7 +55,11 @@ def _helper(given: Any, step: str, field: str) -> Helper:
     if isinstance(given, Helper):
         return given
     target, priority = given if field == _WITH_PRIORITY and _is_pair(given) else (given, 0)
-    function: Callable[..., Any] = getattr(target, _METHODS[field], target)
+    function: Any = getattr(target, _METHODS[field], target)
+    if not callable(function):
+        pair = ", alone or in a pair with its priority, a whole number" if field == _WITH_PRIORITY else ""
+        wanted = f"a function, or an object with `{_METHODS[field]}`{pair}"
+        raise StepDefinitionError(step, f"{field}: {reprlib.repr(given)} is none; pass {wanted}")
     try:
         call = inspect_agent(function)
     except TypeError as error:

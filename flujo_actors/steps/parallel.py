@@ -115,8 +115,9 @@ class _Branching(BaseStep[InputT_contra, OutputT_co, ContextT_contra]):
         default=None, kw_only=True, converter=_as_keys, validator=_check_keys
     )
     """The fields of the context that are merged; `None` for all."""
+    # A dict has no hash; steps that differ in their dicts alone share theirs.
     field_mapping: Mapping[str, Sequence[str]] = attrs.field(
-        factory=dict[str, Sequence[str]], kw_only=True, converter=_as_mapping, validator=_check_mapping
+        factory=dict[str, Sequence[str]], kw_only=True, converter=_as_mapping, validator=_check_mapping, hash=False
     )
     """By branch, the fields that are taken from it as they are, before anything is compared."""
     max_concurrency: int | None = attrs.field(default=None, kw_only=True, validator=check_optional_count)
@@ -130,7 +131,7 @@ class ParallelStep(_Branching[InputT_contra, OutputT_co, ContextT_contra]):
     Its output is a dict of branch name and output, in declared order; for a failed branch its `StepResult`.
     """
 
-    branches: Mapping[str, AnyStep] = attrs.field(converter=as_branches, validator=check_branches)
+    branches: Mapping[str, AnyStep] = attrs.field(converter=as_branches, validator=check_branches, hash=False)
 
     runs_in_order: ClassVar[bool] = False
 
@@ -154,7 +155,7 @@ class DynamicParallelRouterStep(_Branching[InputT_contra, OutputT_co, ContextT_c
 
     router: AnyStep = attrs.field(converter=_as_router)
     """An agent, or a step: given the input, it gives a list of branch names, or one name."""
-    branches: Mapping[str, AnyStep] = attrs.field(converter=as_branches, validator=check_branches)
+    branches: Mapping[str, AnyStep] = attrs.field(converter=as_branches, validator=check_branches, hash=False)
 
     @property
     def children(self) -> tuple[tuple[str, AnyStep], ...]:

@@ -23,7 +23,7 @@ from flujo_actors.events import (
 )
 from flujo_actors.failures import Failure
 from flujo_actors.observers import BegunRun, EndedRun
-from flujo_actors.spans import SpanStatus, usage_attributes
+from flujo_actors.spans import SpanStatus, abridged, usage_attributes
 from flujo_actors.steps import Step
 
 Scalar: TypeAlias = str | bool | int | float
@@ -186,7 +186,8 @@ def plain(value: object) -> Value:
 
 
 def text(value: str) -> str:
-    """A text that UTF-8 can write: one with halves of surrogate pairs would cost an exporter its whole batch."""
+    """A text that can be sent: halves of surrogate pairs, or 10 MB of text, would cost an exporter its whole batch."""
+    value = abridged(value)
     return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
 
 

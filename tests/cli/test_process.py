@@ -122,6 +122,28 @@ def test_a_run_goes_on_when_nobody_reads_its_progress(folder: Path) -> None:
     assert (done.returncode, done.stdout) == (0, b"12\n")
 
 
+def test_output_that_cannot_be_written_gives_one_line(folder: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([*FLUJO, "--help"], cwd=folder, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (74, b"flujo: the output cannot be written: No space left on device\n")
+
+
+def test_a_command_works_without_standard_output(folder: Path) -> None:
+    words = [*FLUJO, "run", "flow.py", "--input", "3"]
+    done = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *words], cwd=folder, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 0
+    assert b"completed in" in done.stderr
+
+
+def test_signs_that_the_locale_s_encoding_lacks_are_printed_as_escapes(folder: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    for words in (["run", "flow.py", "--input", "3"], ["lens", "list"]):
+        subprocess.run([*FLUJO, *words], cwd=folder, env=environment, capture_output=True, check=True)
+    words = ["lens", "trace", "latest"]
+    done = subprocess.run([*FLUJO, *words], cwd=folder, env=environment, capture_output=True, check=True)
+    assert done.stdout.decode("latin-1").splitlines()[1].startswith("\\u2713 pipeline_run")
+
+
 def test_on_a_terminal_the_progress_is_a_tree(folder: Path) -> None:
     controller, terminal = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"}

@@ -42,6 +42,15 @@ def lone_surrogate(data: str) -> str:
 def leave(data: str) -> str:
     sys.exit(0)
 """
+COSTLY = """
+from flujo_actors import Pipeline, UsageLimits, step
+
+@step
+def spend(data, *, usage):
+    usage.charge(cost_usd=2.5)
+
+pipeline = Pipeline("p", [spend], usage_limits=UsageLimits(total_cost_usd_limit=1))
+"""
 BOM_FREE_LATIN_1 = "Füße".encode("latin-1")
 
 
@@ -108,6 +117,19 @@ def test_a_failed_pipeline_as_json_says_so_in_its_failure(flujo: Flujo) -> None:
     assert outcome.code == 1
     assert (failure["domain"], failure["step"], failure["attempt"]) == ("agent", "explode", 2)
     assert "ValueError: boom" in failure["traceback"]
+
+
+def test_a_run_that_breaches_a_usage_limit_has_failed_and_is_shown_as_one(flujo: Flujo, folder: Path) -> None:
+    (folder / "costly.py").write_text(COSTLY)
+    outcome = flujo("run", "costly.py", "--input", "x")
+    assert outcome.code == 1
+    assert "Cost limit of $1 exceeded" in outcome.err
+    assert f"in {folder / 'runs.db'}" in outcome.err
+    outcome = flujo("run", "costly.py", "--input", "x", "--json")
+    assert outcome.code == 1
+    result = json.loads(outcome.out)
+    assert (result["status"], result["total_cost_usd"]) == ("failed", 2.5)
+    assert result["failure"]["domain"] == "usage_limit"
 
 
 def test_a_timeout_bounds_the_run(flujo: Flujo) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from flujo_actors import MapStep, Step, run_pipeline
-from flujo_actors.cli.text import as_json_value, duration
+from flujo_actors.cli.text import as_json_value, duration, moment
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,7 @@ from flujo_actors.cli.text import as_json_value, duration
         (200.4, "3 min 20 s"),
         (3599.6, "1 h 0 min"),
         (7260.0, "2 h 1 min"),
+        (float("inf"), "inf s"),
     ],
 )
 def test_a_duration_is_written_in_the_unit_that_suits_it_also_after_rounding(seconds: float, text: str) -> None:
@@ -38,3 +39,8 @@ def test_a_failed_item_in_an_output_is_shown_without_what_concerns_the_runtime_a
     assert half == 0.5
     assert (failed["name"], failed["failure"]["exception_type"]) == ("divide", "ZeroDivisionError")
     assert not {"branch", "exception"} & {*failed, *failed["failure"]}
+
+
+@pytest.mark.parametrize(("wall", "text"), [(1e15, "1e+15 s"), (-1e15, "-1e+15 s"), (float("inf"), "inf s")])
+def test_a_moment_that_no_calendar_has_is_written_as_a_number(wall: float, text: str) -> None:
+    assert moment(wall) == text

@@ -144,9 +144,11 @@ class TestHelpers:
     def test_they_come_in_a_list(self, field: str, value: Any) -> None:
         refused(f"{field} is a list, got ", lambda: leaf(**{field: value}))
 
-    @pytest.mark.parametrize("value", [3, None, "text", object()])
+    @pytest.mark.parametrize("value", [3, None, "text", ("text", 1)])
     def test_each_can_be_called(self, field: str, value: Any) -> None:
-        refused(f"{field}: ", lambda: leaf(**{field: [value]}))
+        method = "process" if field.endswith("processors") else "validate"
+        wanted = f"{value!r} is none; pass a function, or an object with `{method}`"
+        refused(f"{field}: {wanted}", lambda: leaf(**{field: [value]}))
 
     def test_a_class_is_refused(self, field: str) -> None:
         class Tone:

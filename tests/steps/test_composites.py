@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 
 from flujo_actors import (
     AnyStep,
+    CacheStep,
     ConditionalStep,
+    DynamicParallelRouterStep,
     InvalidPipelineError,
     LoopStep,
+    MapStep,
     ParallelStep,
     Pipeline,
     Problem,
@@ -51,6 +54,14 @@ def loop(body: AnyStep | None = None, **options: Any) -> LoopStep[Any, Any, Any]
 
 def conditional(branches: Any = None, **options: Any) -> ConditionalStep[Any, Any, Any]:
     return ConditionalStep("c", never, {"a": leaf("a"), "b": leaf("b")} if branches is None else branches, **options)
+
+
+def parallel(branches: Any) -> AnyStep:
+    return ParallelStep[Any, Any, Any]("f", branches, field_mapping={min(branches): ["n"]})
+
+
+def router(chooser: AnyStep, branches: Any) -> AnyStep:
+    return DynamicParallelRouterStep[Any, Any, Any]("t", chooser, branches)
 
 
 def refinement(**options: Any) -> RefinementStep[Any, Any, Any]:
@@ -266,6 +277,10 @@ composites: st.SearchStrategy[AnyStep] = st.recursive(
         inner.map(loop),
         st.builds(refine_until, st.just("r"), inner, inner),
         st.dictionaries(st.integers(0, 3), inner, min_size=1, max_size=3).map(conditional),
+        st.dictionaries(st.sampled_from("xyz"), inner, min_size=1, max_size=3).map(parallel),
+        st.builds(router, inner, st.dictionaries(st.sampled_from("xyz"), inner, min_size=1, max_size=3)),
+        st.builds(MapStep[Any, Any, Any], st.just("m"), inner, over=st.just("items")),
+        st.builds(CacheStep[Any, Any, Any], st.just("h"), inner),
         st.builds(with_fallback, inner, inner),
         st.lists(inner, min_size=1, max_size=3).map(lambda steps: Pipeline[Any, Any, Any]("p", steps)),
     ),

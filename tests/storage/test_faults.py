@@ -53,7 +53,7 @@ class TestRemovedFile:
         (warning,) = result.warnings
         assert warning == (
             "2 spans of its trace (one to two) stored and then lost: "
-            "the storage did not know the run any more; was its file removed?"
+            "the storage did not know the run any more; was it deleted, or the file removed?"
         )
         trace = stored(path, result)
         assert trace is not None

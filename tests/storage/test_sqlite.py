@@ -200,7 +200,7 @@ class TestUnusable:
 
     def test_a_file_to_be_read_that_is_empty(self, path: Path) -> None:
         path.touch()
-        self.refuse(path, "older", read_only=True)
+        self.refuse(path, "it is empty", read_only=True)
 
 
 class TestRights:
@@ -313,6 +313,12 @@ class TestUse:
                 with pytest.raises(DatabaseFailedError, match="inside a transaction"):
                     backend.close()
             assert backend.get_run("run") == RUN
+
+
+@pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan"), 3_000_000])
+def test_a_lock_timeout_that_sqlite_cannot_count_is_refused(path: Path, seconds: float) -> None:
+    with pytest.raises(ValueError, match="lock_timeout is 0 to 2,000,000 seconds, got"):
+        SQLiteBackend(path, lock_timeout=seconds)
 
 
 class TestMigrations:

@@ -261,3 +261,21 @@ async def test_texts_that_utf_8_cannot_write_are_replaced(exported: Exported) ->
     [(_, exception)] = events(span)
     assert exception["exception.message"] == "no such file: caf? é"
     assert "é" in (span.status.description or "")
+
+
+async def test_texts_that_no_exporter_could_send_are_abridged(exported: Exported) -> None:
+    def quote(data: Any) -> None:
+        raise ValueError("x" * 1_000_000)
+
+    await exported.run(step("a", quote, retry=ONCE))
+    span = exported.at("a")
+    [(_, exception)] = events(span)
+    texts = (
+        attributes(span)["flujo.failure.message"],
+        exception["exception.message"],
+        exception["exception.stacktrace"],
+        span.status.description or "",
+    )
+    for text in texts:
+        assert len(text) < 8300
+        assert "characters left out" in text

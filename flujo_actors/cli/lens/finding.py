@@ -13,7 +13,7 @@ from rich.text import Text
 
 from flujo_actors.cli.errors import BadInputError
 from flujo_actors.cli.lens.times import as_moment
-from flujo_actors.cli.text import STATUS_STYLES, amount, counted, duration, moment, shortened
+from flujo_actors.cli.text import STATUS_STYLES, amount, counted, duration, moment, one_line, shortened
 from flujo_actors.lens import TraceTree
 from flujo_actors.spans import SpanStatus
 from flujo_actors.storage import RunRecord, StateBackend
@@ -112,7 +112,7 @@ def read_trace(backend: StateBackend, run: RunRecord) -> TraceTree | None:
 def headline(run: RunRecord) -> Text:
     """A run on one line."""
     spent = amount(run.total_cost_usd, run.total_tokens)
-    parts = [f"run {run.run_id}", shortened(run.pipeline, 40), moment(run.started_at), length(run), spent]
+    parts = [f"run {one_line(run.run_id)}", shortened(run.pipeline, 40), moment(run.started_at), length(run), spent]
     return Text.assemble("  ".join(part for part in parts if part), "  ", (str(run.status), STATUS_STYLES[run.status]))
 
 

@@ -14,7 +14,7 @@ from flujo_actors.cli.database import database_option, open_to_read
 from flujo_actors.cli.lens.finding import ID_LENGTH, RunFilter, filter_options, length
 from flujo_actors.cli.run import json_option
 from flujo_actors.cli.tables import Cell, Column, show_table
-from flujo_actors.cli.text import STATUS_STYLES, amount, moment, new_console, print_json, shortened
+from flujo_actors.cli.text import STATUS_STYLES, amount, moment, new_console, one_line, print_json, shortened
 from flujo_actors.spans import SpanStatus
 from flujo_actors.storage import RunRecord
 
@@ -32,7 +32,7 @@ _COLUMNS = (
 @click.command("list")
 @database_option
 @filter_options
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
+@click.option("--limit", type=click.IntRange(1, 1_000_000_000), default=20, show_default=True, help="At most so many.")
 @json_option
 def list_runs(
     *,
@@ -63,7 +63,7 @@ def show_runs(runs: Sequence[RunRecord], console: Console) -> None:
 
 def _cells(run: RunRecord) -> list[Cell]:
     return [
-        run.run_id[:ID_LENGTH],
+        one_line(run.run_id[:ID_LENGTH]),
         shortened(run.pipeline, 30),
         Text(str(run.status), style=STATUS_STYLES[run.status]),
         moment(run.started_at),

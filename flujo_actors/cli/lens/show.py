@@ -67,7 +67,7 @@ def _facts(run: RunRecord, trace: TraceTree) -> Iterator[Text]:
     counts = Counter(node.span.status for node in trace.nodes)
     spans = ", ".join(f"{counts[status]} {status}" for status in SpanStatus if counts[status])
     facts: list[tuple[str, Cell]] = [
-        ("run", run.run_id),
+        ("run", one_line(run.run_id)),
         ("pipeline", one_line(run.pipeline)),
         ("status", Text(str(run.status), style=STATUS_STYLES[run.status])),
         ("started", moment(run.started_at)),
