@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from typing import NoReturn, cast
 
@@ -47,6 +47,14 @@ def split_cancelled(
     if cancelled is None or not isinstance(errors, ExceptionGroup):
         return None, group
     return cast("ExceptionGroup[Exception]", errors), cancelled
+
+
+def tasks_upward() -> Iterator[trio.lowlevel.Task]:
+    """The current task, the task in whose nursery it runs, and so on up to trio's own first one."""
+    task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
+    while task is not None:
+        yield task
+        task = None if task.parent_nursery is None else task.parent_nursery.parent_task
 
 
 def exceptions_in(error: BaseException) -> tuple[BaseException, ...]:

@@ -225,7 +225,9 @@ class Run(Generic[OutputT, ContextT]):
         try:
             # A resource may own a nursery, so a scope that was around its opening has to be there until it is closed.
             with root.beginning:
-                async with open_resources(environment.resources, problems) as environment.resources:
+                async with open_resources(environment.settings.resources, problems) as opened:
+                    if environment.settings.resources is not None:  # those of a run around this one are open already
+                        environment.resources = opened
                     result = await root.run(self._pipeline, self._data)
             return result or root.end_early(self._pipeline)
         except ResourceError as error:

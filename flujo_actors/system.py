@@ -130,10 +130,12 @@ class System(Spawner):
             UsageLimitExceededError: a limit, of the run or of a step in it, was breached. The result is in the error.
             InvalidPipelineError: the pipeline cannot run, for the reasons listed. Nothing has happened.
             ContextError: the context is of another type, or holds what cannot be isolated. Nothing has happened.
-            SystemClosedError: the system's block has ended.
+            SystemClosedError: the system's block has ended. Actors of the system may go on until they are stopped.
             ValueError: an option has no meaning.
         """
         inside = current_agent(self)
+        if self._closed and inside is None and not self._root.is_around_this_task():
+            raise SystemClosedError
         run = self._prepare(pipeline, data, context, options, inside=inside)
         if inside is not None:
             return await run.run_here()
@@ -173,6 +175,8 @@ class System(Spawner):
 
         Args and errors are those of `run`.
         """
+        if self._closed:
+            raise SystemClosedError
         run = self._prepare(pipeline, data, context, options, inside=None)
         await trio.lowlevel.checkpoint()
         self._runs[run] = True
@@ -203,6 +207,8 @@ class System(Spawner):
     ) -> None:
         """Take no more runs and actors, and wait for the runs in tasks of others. Called at the end of the block.
 
+        Actors are stopped after this. What they run until then is bounded by their own time.
+
         When the block ends by an exception, or this is cancelled, they are cancelled and waited for under a shield.
         """
         self._closed = True
@@ -221,8 +227,6 @@ class System(Spawner):
     def _prepare(
         self, pipeline: AnyStep, data: Any, context: Any, options: RunOptions, *, inside: LeafActor | None
     ) -> Run[Any, Any]:
-        if self._closed and inside is None:
-            raise SystemClosedError
         if not isinstance(pipeline, BaseStep):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped callers
             raise InvalidPipelineError(reprlib.repr(pipeline), (_NO_STEP,))
         problems = (*pipeline.check(), *check_context(pipeline, context), *self._unknown_steps(pipeline))

@@ -7,6 +7,7 @@ from contextvars import Context, copy_context
 
 import trio
 
+from flujo_actors.nurseries import tasks_upward
 from flujo_actors.supervisors.leaf import CURRENT_AGENT, LeafActor
 
 
@@ -30,16 +31,9 @@ def current_agent(system: object) -> LeafActor | None:
     that: it may go on when the agent has ended, so what it runs cannot be part of the agent's run.
     """
     actor = agent_at_work()
-    is_part = actor is not None and actor.environment.system is system and _is_below(actor)
-    return actor if is_part else None
-
-
-def _is_below(actor: LeafActor) -> bool:
-    """Whether the current task is the actor's, or runs in a nursery below it and so ends before it."""
-    task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
-    while task is not None and not _runs(task, actor):
-        task = None if task.parent_nursery is None else task.parent_nursery.parent_task
-    return task is not None
+    if actor is None or actor.environment.system is not system:
+        return None
+    return actor if any(_runs(task, actor) for task in tasks_upward()) else None
 
 
 def _runs(task: trio.lowlevel.Task, actor: LeafActor) -> bool:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import attrs
 import pytest
@@ -252,6 +252,32 @@ async def test_it_gets_the_resources_of_the_run_around_it_unless_it_is_given_oth
     async with open_system() as system:
         await system.run(outer(agent), None, resources=system)
         assert got == [system, "others"]
+
+
+async def test_what_the_run_around_it_has_opened_is_left_open() -> None:
+    log: list[str] = []
+
+    class Client:
+        async def __aenter__(self) -> Self:
+            log.append("open")
+            return self
+
+        async def __aexit__(self, *details: object) -> None:
+            log.append("close")
+
+        async def get(self) -> None:
+            log.append("get")
+
+    async def get(data: Any, *, resources: Client) -> None:
+        await resources.get()
+
+    async def agent(data: Any, *, resources: Client) -> None:
+        (await system.run(Step[Any, Any, Any]("get", get), data)).unwrap()
+        await resources.get()
+
+    async with open_system() as system:
+        (await system.run(outer(agent), 1, resources=Client())).unwrap()
+    assert log == ["open", "get", "get", "close"]
 
 
 async def test_one_whose_resource_cannot_be_opened_is_in_the_trace_of_the_run_around_it() -> None:

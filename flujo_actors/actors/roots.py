@@ -16,7 +16,7 @@ from flujo_actors.actors.endings import Crashed
 from flujo_actors.actors.environment import Environment
 from flujo_actors.actors.specifications import Restart, Supervision, SupervisorSpecification
 from flujo_actors.actors.supervising import SupervisorChild
-from flujo_actors.nurseries import open_inner_nursery
+from flujo_actors.nurseries import open_inner_nursery, tasks_upward
 
 
 class Root:
@@ -40,6 +40,10 @@ class Root:
             name = f"the supervisor below {self._place.path}" if self._place.path else "the supervisor of actors"
             self.nursery.start_soon(self._run, self._incarnation, name=name)
         return self._place
+
+    def is_around_this_task(self) -> bool:
+        """Whether the current task is that of somebody below, or one that such a one has started."""
+        return any(task.parent_nursery is self.nursery for task in tasks_upward())
 
     async def stop(self, reason: str) -> None:
         """Stop all below, in an orderly way, and take nobody new."""

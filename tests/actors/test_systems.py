@@ -18,7 +18,7 @@ from flujo_actors import (
     SystemClosedError,
     open_system,
 )
-from flujo_actors.actors import Ending, Killed
+from flujo_actors.actors import Behaviour, Ending, Killed, ShutDown
 from flujo_actors.storage import MemoryBackend
 from tests.actors.conftest import Crash, Parrot, Say, Wait
 
@@ -56,6 +56,35 @@ class TestLeaving:
             for word in ("one", "two"):
                 await parrot.tell(Say(word))
         assert diary[1:] == ["parrot says one", "parrot says two", "parrot stopping: ShutDown"]
+
+    async def test_an_actor_that_runs_pipelines_does_so_for_all_that_it_was_told_before(self) -> None:
+        backend = MemoryBackend()
+
+        class Runner(Behaviour[str]):
+            async def receive(self, message: str) -> None:
+                await system.run(Step[str, str, object]("echo", echo), message)
+
+        async with open_system(storage=backend) as system:
+            runner = await system.spawn(Runner)
+            for word in ("one", "two", "three"):
+                await runner.tell(word)
+        assert isinstance(await runner.wait_stopped(), ShutDown)
+        assert [run.status for run in backend.list_runs()] == [SpanStatus.COMPLETED] * 3
+        assert all(backend.get_trace(run.run_id) for run in backend.list_runs())
+
+    async def test_a_run_that_an_actor_begins_while_it_is_stopped_has_its_shutdown_time(
+        self, autojump_clock: MockClock
+    ) -> None:
+        class Runner(Behaviour[float]):
+            async def receive(self, message: float) -> None:
+                await system.run(Step[float, None, object]("sleep", trio.sleep), message)
+
+        async with open_system() as system:
+            runner = await system.spawn(Runner, shutdown=2.0)
+            await runner.tell(1)
+            await runner.tell(1000)
+        assert trio.current_time() == 3
+        assert isinstance(await runner.wait_stopped(), Killed)
 
     async def test_actors_outlive_the_runs_whose_agents_talk_to_them(
         self, diary: list[str], autojump_clock: MockClock
