@@ -24,7 +24,7 @@ from flujo_actors.storage.actor import StorageActor
 from flujo_actors.storage.policy import StorageFailurePolicy
 from flujo_actors.storage.records import RunRecord
 from flujo_actors.supervisors import LeafActor, RootSupervisor, RunEnvironment
-from flujo_actors.supervisors.nesting import CURRENT_AGENT
+from flujo_actors.supervisors.leaf import CURRENT_AGENT
 from flujo_actors.watching import EVENT_BUFFER, Watchers
 
 OutputT = TypeVar("OutputT")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, Final
 
 import trio
 
@@ -15,13 +16,15 @@ from flujo_actors.steps import Step
 from flujo_actors.steps.agents import AgentCall
 from flujo_actors.supervisors.asking import is_awaitable
 from flujo_actors.supervisors.fields import update_fields
-from flujo_actors.supervisors.nesting import CURRENT_AGENT
 from flujo_actors.supervisors.phases import Describe, Phase, Phases
 from flujo_actors.supervisors.step_actor import StepActor
 from flujo_actors.supervisors.streaming import gather_chunks, is_stream
 from flujo_actors.usage import Usage
 
 LeafStep = Step[Any, Any, Any]
+
+CURRENT_AGENT: Final[ContextVar[LeafActor | None]] = ContextVar("flujo_actors current agent", default=None)
+"""The agent whose code this task runs, and those that it starts; `None` for none. `nesting.py` asks it."""
 
 
 class LeafActor(StepActor[LeafStep]):

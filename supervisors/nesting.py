@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from contextvars import Context, ContextVar, copy_context
-from typing import TYPE_CHECKING, Final
+from contextvars import Context, copy_context
+
+import trio
 
 from flujo_actors.nurseries import tasks_upward
-
-if TYPE_CHECKING:
-    import trio
-
-    from flujo_actors.supervisors.leaf import LeafActor
-
-CURRENT_AGENT: Final[ContextVar[LeafActor | None]] = ContextVar("flujo_actors current agent", default=None)
-"""The agent whose code this task runs, and those that it starts; `None` for none."""
+from flujo_actors.supervisors.leaf import CURRENT_AGENT, LeafActor
 
 
 def context_outside_agents() -> Context:

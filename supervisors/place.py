@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import attrs
 
 from flujo_actors.mailbox import Mailbox
 from flujo_actors.usage import UsageMeter
 
-if TYPE_CHECKING:
-    from flujo_actors.supervisors.step_actor import StepActor
+
+class Occupant(Protocol):
+    """Who stands in a place, as those below see it."""
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+        ...
+
+    def why_cancelled(self) -> str | None:
+        """Why it was cancelled itself; `None` when it was not, or only with something around it."""
+        ...
 
 
 @attrs.define(eq=False)
@@ -32,7 +42,7 @@ class Place:
     """Counts what all attempts together spend."""
     reports: Mailbox[Any]
     """Where the report goes."""
-    supervisor: StepActor[Any] | None
+    supervisor: Occupant | None
     """The actor above, `None` for the root."""
     attributes: Mapping[str, Any]
     """What its span says besides the usual, its iteration or branch for instance."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import trio
 
@@ -16,15 +16,36 @@ from flujo_actors.messages import Cancelled, Completed, Failed, Report, Start
 from flujo_actors.results import StepResult
 from flujo_actors.steps import AnyStep
 from flujo_actors.supervisors.environment import RunEnvironment
-from flujo_actors.supervisors.place import Place
-
-if TYPE_CHECKING:
-    from flujo_actors.supervisors.root import RootSupervisor
+from flujo_actors.supervisors.place import Occupant, Place
 
 StepT = TypeVar("StepT", bound=AnyStep)
 
 MAILBOX_CAPACITY = 16
 """Messages that wait at a step's actor before others wait to send it more; the reports of children come on top."""
+
+
+class InnerRun(Protocol):
+    """A run that an agent's code has started inside its own, as the agent's actor sees it."""
+
+    @property
+    def step_name(self) -> str:
+        """What its pipeline is called."""
+        ...
+
+    @property
+    def actors(self) -> Iterable[StepActor[Any]]:
+        """The pipeline's actor, and its fallback's, while they are alive."""
+        ...
+
+    @property
+    def history(self) -> Iterable[StepResult]:
+        """The pipeline's result, once it has ended."""
+        ...
+
+    @property
+    def stopped(self) -> Iterable[str]:
+        """The paths of the leaves that were cancelled with it."""
+        ...
 
 
 class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
@@ -76,7 +97,7 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
         self.result: StepResult | None = None
         self.cause: Failure | None = None
         """What user code raised while it was being stopped."""
-        self.runs: tuple[RootSupervisor, ...] = ()
+        self.runs: tuple[InnerRun, ...] = ()
         """The runs that its code has started inside this one."""
 
     @abc.abstractmethod
@@ -177,14 +198,19 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
 
     def why_stopped(self) -> str:
         """Who cancelled this actor: the nearest actor from here upward that was, or the program around the run."""
-        actor: StepActor[Any] | None = self
+        actor: Occupant | None = self
         while actor is not None:
-            if actor.cancel_reason is not None:
-                return actor.cancel_reason
-            if actor.owns_scope and actor.cancel_scope.cancel_called:
-                return f"{actor.place.path or 'the run'} ran out of time"
+            reason = actor.why_cancelled()
+            if reason is not None:
+                return reason
             actor = actor.place.supervisor
         return "stopped by the program around the run"
+
+    def why_cancelled(self) -> str | None:
+        """Why this actor was cancelled itself; `None` when it was not, or only with something around it."""
+        if self.cancel_reason is None and self.owns_scope and self.cancel_scope.cancel_called:
+            return f"{self.place.path or 'the run'} ran out of time"
+        return self.cancel_reason
 
     def _report(self) -> Report:
         result = self.result

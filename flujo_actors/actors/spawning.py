@@ -6,12 +6,12 @@ import abc
 import functools
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 import attrs
 
 from flujo_actors.actors.children import ActorState
-from flujo_actors.actors.receiving import ActorChild
+from flujo_actors.actors.receiving import ActorChild, Hooks
 from flujo_actors.actors.references import ActorRef, Reference
 from flujo_actors.actors.specifications import (
     DEFAULT_CAPACITY,
@@ -24,9 +24,6 @@ from flujo_actors.actors.specifications import (
 )
 from flujo_actors.actors.supervising import SupervisorChild
 from flujo_actors.errors import ActorDefinitionError
-
-if TYPE_CHECKING:
-    from flujo_actors.actors.behaviour import Behaviour
 
 MessageT = TypeVar("MessageT")
 Args = TypeVarTuple("Args")
@@ -43,7 +40,7 @@ class Spawner(abc.ABC):
 
     async def spawn(
         self,
-        behaviour: Callable[[Unpack[Args]], Behaviour[MessageT]],
+        behaviour: Callable[[Unpack[Args]], Hooks[MessageT]],
         *args: *Args,
         name: str | None = None,
         restart: Restart = Restart.PERMANENT,

@@ -4,10 +4,13 @@ The package knows nothing of actors and steps, and could be used alone. From the
 
 - `branch`: `open_branch`, `ContextBranch` (fork, adopt, delta, blame), `merge`.
 - `collections`, `declare`, `rules`, `strategies`: what a user declares.
-- `thaw`, `freeze`, `lazy`, `quick`, `resets`: from the sealed state to live objects and back; `nodes`, `state`,
-  `tables`, `shapes`, `atoms`, `opaque`: what the sealed state is made of.
+- `thaw`, `freeze`, `lazy`, `quick`, `resets`: from the sealed state to live objects and back; `protocols`: what live
+  objects know of the first two.
+- `nodes`, `state`, `tables`, `shapes`, `atoms`, `absent`: what the sealed state is made of; `equality`: when two values
+  are the same.
 - `changes`, `application`, `combine`, `merge`, `validation`: three-way merge.
-- `blame`, `delta`, `written`, `paths`, `advice`.
+- `delta`, `redo`: changes as data, and doing them again.
+- `blame`, `written`, `paths`, `advice`.
 
 How it works and why: docs/explanation/contexts.md.
 """
@@ -18,7 +21,8 @@ from flujo_actors.context.branch import ContextBranch, merge, open_branch
 from flujo_actors.context.collections import ContextList, ContextMap, Log, plain
 from flujo_actors.context.convert import configure_converter
 from flujo_actors.context.declare import context
-from flujo_actors.context.delta import Delta, Step, apply_delta
+from flujo_actors.context.delta import Delta, Step
+from flujo_actors.context.redo import apply_delta
 from flujo_actors.context.rules import (
     Concatenate,
     Last,

@@ -7,18 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from flujo_actors.context.absent import ABSENT
 from flujo_actors.context.changes import Change, Delete, Edit, ListEdit, Replace, SetEdit, items_of
-from flujo_actors.context.nodes import (
-    ABSENT,
-    DictNode,
-    ListNode,
-    MapNode,
-    Node,
-    RecordNode,
-    SequenceNode,
-    SetNode,
-    TupleNode,
-)
+from flujo_actors.context.nodes import DictNode, ListNode, MapNode, Node, RecordNode, SequenceNode, SetNode, TupleNode
 from flujo_actors.context.tables import MapVersion, SequenceVersion
 
 

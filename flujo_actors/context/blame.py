@@ -24,7 +24,7 @@ from flujo_actors.context.changes import (
     outline,
     value_at,
 )
-from flujo_actors.context.freeze import same_value
+from flujo_actors.context.equality import same_value
 from flujo_actors.context.nodes import ListNode, Node, SequenceNode
 from flujo_actors.context.paths import Field, Key, Path
 from flujo_actors.frozen import frozen

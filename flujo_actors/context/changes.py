@@ -16,9 +16,9 @@ from typing import Any, Final
 
 import attrs
 
-from flujo_actors.context.freeze import same_value
+from flujo_actors.context.absent import ABSENT
+from flujo_actors.context.equality import same_opaque, same_value
 from flujo_actors.context.nodes import (
-    ABSENT,
     DictNode,
     ListNode,
     MapNode,
@@ -29,7 +29,6 @@ from flujo_actors.context.nodes import (
     SetNode,
     TupleNode,
 )
-from flujo_actors.context.opaque import same_opaque
 from flujo_actors.context.paths import Field, Key, Part
 
 

@@ -10,17 +10,16 @@ Declare a field as one of these, annotate it `MutableMapping` or `MutableSequenc
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence, Sequence
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, SupportsIndex, TypeVar, cast, overload
+from typing import Any, Final, Generic, Self, SupportsIndex, TypeVar, cast, overload
 
+from flujo_actors.context.absent import ABSENT
 from flujo_actors.context.atoms import all_atoms
-from flujo_actors.context.nodes import ABSENT, MapNode, Node, SequenceNode
+from flujo_actors.context.equality import same_value
+from flujo_actors.context.nodes import MapNode, Node, SequenceNode
 from flujo_actors.context.paths import Key
+from flujo_actors.context.protocols import Seals, Thaws
 from flujo_actors.context.tables import MapVersion, SequenceVersion
 from flujo_actors.errors import ContextError
-
-if TYPE_CHECKING:
-    from flujo_actors.context.freeze import Freezer
-    from flujo_actors.context.thaw import Thawer
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -45,7 +44,7 @@ class ContextMap(MutableMapping[K, V], Generic[K, V]):  # noqa: PLW1641 - mutabl
     _local: dict[K, Any]
     """Own writes and mutable values that were read; `ABSENT` for a deleted key."""
     _node: MapNode | None
-    _thawer: Thawer | None
+    _thawer: Thaws | None
 
     def __init__(self, items: Mapping[K, V] | Iterable[tuple[K, V]] = (), /) -> None:
         self._local = dict(items)
@@ -53,7 +52,7 @@ class ContextMap(MutableMapping[K, V], Generic[K, V]):  # noqa: PLW1641 - mutabl
         self._thawer = None
 
     @classmethod
-    def over(cls, node: MapNode, thawer: Thawer) -> Self:
+    def over(cls, node: MapNode, thawer: Thaws) -> Self:
         """The live map of a branch."""
         made = cls.__new__(cls)
         made._local, made._node, made._thawer = {}, node, thawer
@@ -140,7 +139,7 @@ class ContextMap(MutableMapping[K, V], Generic[K, V]):  # noqa: PLW1641 - mutabl
             if isinstance(value, Node):
                 self._find(key)
 
-    def seal(self, freezer: Freezer, original: Node | None) -> Node:
+    def seal(self, freezer: Seals, original: Node | None) -> Node:
         """The state as a node; for the engine."""
         local, node, thawer = self._local, self._node, self._thawer
         version = self._version
@@ -152,7 +151,7 @@ class ContextMap(MutableMapping[K, V], Generic[K, V]):  # noqa: PLW1641 - mutabl
         freezer.on_success(lambda: self._rebase(sealed, freezer.successor if freezer.taking else thawer))
         return sealed
 
-    def _rebase(self, node: MapNode, thawer: Thawer | None) -> None:
+    def _rebase(self, node: MapNode, thawer: Thaws | None) -> None:
         self._node, self._thawer = node, thawer
         self._local = {key: value for key, value in self._local.items() if isinstance(node.version.get(key), Node)}
 
@@ -170,9 +169,7 @@ def _growth(version: MapVersion, changes: dict[Any, Any]) -> int:
     return sum((value is not ABSENT) - (key in known) for key, value in changes.items())
 
 
-def _sealed_changes(freezer: Freezer, version: MapVersion, local: dict[Any, Any]) -> dict[Any, Any]:
-    from flujo_actors.context.freeze import same_value  # noqa: PLC0415 - the freezer knows the collections
-
+def _sealed_changes(freezer: Seals, version: MapVersion, local: dict[Any, Any]) -> dict[Any, Any]:
     if freezer.taking and all_atoms(local.values()):
         return local
     changes: dict[Any, Any] = {}
@@ -194,13 +191,13 @@ class _Items(Sequence[T], Generic[T]):  # noqa: PLW1641 - without a hash, as lis
     _touched: dict[int, Any]
     """Items of the version that were read and are mutable, or were written over."""
     _tail: list[T]
-    _thawer: Thawer | None
+    _thawer: Thaws | None
 
     def __init__(self, items: Iterable[T] = (), /) -> None:
         self._node, self._touched, self._tail, self._thawer = None, {}, list(items), None
 
     @classmethod
-    def over(cls, node: SequenceNode, thawer: Thawer) -> Self:
+    def over(cls, node: SequenceNode, thawer: Thaws) -> Self:
         """The live sequence of a branch."""
         made = cls.__new__(cls)
         made._node, made._touched, made._tail, made._thawer = node, {}, [], thawer
@@ -266,7 +263,7 @@ class _Items(Sequence[T], Generic[T]):  # noqa: PLW1641 - without a hash, as lis
         for place in range(len(self._version)):
             self._item(place)
 
-    def seal(self, freezer: Freezer, original: Node | None) -> Node:
+    def seal(self, freezer: Seals, original: Node | None) -> Node:
         """The state as a node; for the engine."""
         node, touched, tail, thawer = self._node, self._touched, self._tail, self._thawer
         if freezer.taking:
@@ -286,15 +283,13 @@ class _Items(Sequence[T], Generic[T]):  # noqa: PLW1641 - without a hash, as lis
     def _restore(self, touched: dict[int, Any], tail: list[T]) -> None:
         self._touched, self._tail = touched, tail
 
-    def _rebase(self, node: SequenceNode, thawer: Thawer | None) -> None:
+    def _rebase(self, node: SequenceNode, thawer: Thaws | None) -> None:
         begun = len(self._version)
         live = {**self._touched, **{begun + index: value for index, value in enumerate(self._tail)}}
         self._node, self._thawer, self._tail = node, thawer, []
         self._touched = {place: v for place, v in live.items() if isinstance(node.version.get(place), Node)}
 
-    def _sealed_edits(self, freezer: Freezer, touched: dict[int, Any]) -> dict[int, Any]:
-        from flujo_actors.context.freeze import same_value  # noqa: PLC0415 - the freezer knows the collections
-
+    def _sealed_edits(self, freezer: Seals, touched: dict[int, Any]) -> dict[int, Any]:
         edits: dict[int, Any] = {}
         for place in touched:
             sealed = freezer.entry(touched, place, place)
@@ -389,7 +384,7 @@ class Log(_Items[T], Generic[T]):
 
     __slots__ = ()
 
-    def _sealed_edits(self, freezer: Freezer, touched: dict[int, Any]) -> dict[int, Any]:
+    def _sealed_edits(self, freezer: Seals, touched: dict[int, Any]) -> dict[int, Any]:
         edits = super()._sealed_edits(freezer, touched)
         if edits:
             place = min(edits)

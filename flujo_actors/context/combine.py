@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from flujo_actors.context.absent import ABSENT
 from flujo_actors.context.application import Application
 from flujo_actors.context.atoms import is_atom_class, is_number
 from flujo_actors.context.changes import (
@@ -26,7 +27,6 @@ from flujo_actors.context.changes import (
 )
 from flujo_actors.context.freeze import Freezer
 from flujo_actors.context.nodes import (
-    ABSENT,
     DictNode,
     ListNode,
     MapNode,

@@ -14,9 +14,12 @@ import sys
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable
 from operator import is_
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final
 
-from flujo_actors.context.atoms import ATOM_TYPES, all_atoms, is_atom_class, same_atom
+from flujo_actors.context.absent import ABSENT
+from flujo_actors.context.atoms import ATOM_TYPES, all_atoms, is_atom_class
+from flujo_actors.context.collections import ContextList, ContextMap, Log
+from flujo_actors.context.equality import same_opaque, same_value
 from flujo_actors.context.lazy import (
     PYDANTIC_POCKETS,
     Lazy,
@@ -25,7 +28,6 @@ from flujo_actors.context.lazy import (
     swap_instance_dict,
 )
 from flujo_actors.context.nodes import (
-    ABSENT,
     DictNode,
     ListNode,
     MapNode,
@@ -36,7 +38,6 @@ from flujo_actors.context.nodes import (
     SetNode,
     TupleNode,
 )
-from flujo_actors.context.opaque import same_opaque
 from flujo_actors.context.paths import Field, Key, Part, format_path
 from flujo_actors.context.resets import Drop, Rebase, Rebind, Restore
 from flujo_actors.context.shapes import Shape, shape_of
@@ -44,19 +45,6 @@ from flujo_actors.context.tables import MapVersion, SequenceVersion
 from flujo_actors.context.thaw import Thawer
 from flujo_actors.errors import ContextError
 from flujo_actors.failures import text_of
-
-
-class Sealable(Protocol):
-    """What a declared collection offers to be sealed."""
-
-    def seal(self, freezer: Freezer, original: Node | None) -> Node:
-        """Its state as a node."""
-        ...
-
-
-def same_value(one: Any, other: Any) -> bool:
-    """Whether two sealed values are the same node, or atoms that cannot be told apart."""
-    return one is other or (not (isinstance(one, Node) or isinstance(other, Node)) and same_atom(one, other))
 
 
 class Freezer:
@@ -277,9 +265,8 @@ class Freezer:
         base = original.items if isinstance(original, TupleNode) else None
         return self._end(live, node, original, changed=not _same_items(base, node.items))
 
-    def _collection(self, live: Any) -> Any:
-        original = self.originals.get(id(live))
-        sealed: Any = cast("Sealable", live).seal(self, original)
+    def _collection(self, live: ContextMap[Any, Any] | ContextList[Any] | Log[Any]) -> Any:
+        sealed: Any = live.seal(self, self.originals.get(id(live)))
         self.versions.append(sealed.version)
         return self._keep(live, sealed)
 
@@ -367,8 +354,6 @@ class Freezer:
         if name in shape.mappings and isinstance(sealed, DictNode):
             return MapNode(MapVersion.of(dict(sealed.items)))
         if name in shape.sequences and isinstance(sealed, ListNode):
-            from flujo_actors.context.collections import ContextList  # noqa: PLC0415 - collections use the freezer
-
             return SequenceNode(ContextList, SequenceVersion.of(list(sealed.items)))
         return sealed
 

@@ -11,14 +11,13 @@ instance dict, so an untouched field costs nothing, whatever it holds. `__class_
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
-from flujo_actors.context.nodes import ABSENT, Node, RecordNode
+from flujo_actors.context.absent import ABSENT
+from flujo_actors.context.nodes import Node, RecordNode
 from flujo_actors.context.paths import FIELDS_SET
+from flujo_actors.context.protocols import Thaws
 from flujo_actors.context.shapes import Shape
-
-if TYPE_CHECKING:
-    from flujo_actors.context.thaw import Thawer
 
 _set_attribute: Final = object.__setattr__
 _CLASS_ATTRIBUTE: Final = "__flujo_lazy__"
@@ -88,7 +87,7 @@ def is_lazy(value: Any) -> bool:
     return issubclass(type(value), Lazy)
 
 
-def new_lazy(source: RecordNode, thawer: Thawer) -> Any:
+def new_lazy(source: RecordNode, thawer: Thaws) -> Any:
     """A live object with no field touched."""
     cls: Any = lazy_class(source.shape)
     made = object.__new__(cls)
@@ -96,7 +95,7 @@ def new_lazy(source: RecordNode, thawer: Thawer) -> Any:
     return made
 
 
-def rebase(lazy: Any, source: RecordNode, thawer: Thawer) -> None:
+def rebase(lazy: Any, source: RecordNode, thawer: Thaws) -> None:
     """Let a live object's unread fields come from another record."""
     for name in source.shape.cached_slots:
         with contextlib.suppress(AttributeError):
@@ -104,7 +103,7 @@ def rebase(lazy: Any, source: RecordNode, thawer: Thawer) -> None:
     _read_from(lazy, source, thawer)
 
 
-def _read_from(lazy: Any, source: RecordNode, thawer: Thawer) -> None:
+def _read_from(lazy: Any, source: RecordNode, thawer: Thaws) -> None:
     _set_attribute(lazy, "__flujo_source__", source)
     _set_attribute(lazy, "__flujo_thawer__", thawer)
     if source.shape.kind == "pydantic":

@@ -8,11 +8,12 @@ from typing import Any
 
 import attrs
 
+from flujo_actors.context.absent import ABSENT
 from flujo_actors.context.application import Application, rewired
 from flujo_actors.context.blame import Merging, Origin, signed
 from flujo_actors.context.changes import Change, Delete, Difference, Edit, ListEdit, Replace, SetEdit
 from flujo_actors.context.combine import Clash, Combination
-from flujo_actors.context.nodes import ABSENT, Node, RecordNode
+from flujo_actors.context.nodes import Node, RecordNode
 from flujo_actors.context.paths import format_path
 from flujo_actors.context.state import State
 from flujo_actors.context.strategies import MergeStrategy

@@ -9,25 +9,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
-if TYPE_CHECKING:
-    from flujo_actors.context.shapes import Shape
-    from flujo_actors.context.tables import MapVersion, SequenceVersion
+from flujo_actors.context.shapes import Shape
+from flujo_actors.context.tables import MapVersion, SequenceVersion
 
 _lineages = itertools.count(1)
-
-
-class Absent:
-    """The type of `ABSENT`: no value here."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "<absent>"
-
-
-ABSENT: Final = Absent()
 
 
 class Node:

@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from flujo_actors.context.absent import ABSENT
 from flujo_actors.context.atoms import ATOM_TYPES, all_atoms
 from flujo_actors.context.changes import Change, Edit, Replace
 from flujo_actors.context.collections import ContextMap
-from flujo_actors.context.freeze import same_value
+from flujo_actors.context.equality import same_value
 from flujo_actors.context.lazy import instance_dict
-from flujo_actors.context.nodes import ABSENT, MapNode, Node, RecordNode
+from flujo_actors.context.nodes import MapNode, Node, RecordNode
 
 
 def sealed_atoms(live: Any, root: Node) -> RecordNode | None:

@@ -17,7 +17,7 @@ from collections.abc import Set as AbstractSet
 from itertools import repeat
 from typing import Any, Final
 
-from flujo_actors.context.nodes import ABSENT
+from flujo_actors.context.absent import ABSENT
 
 _LONGEST_CHAIN: Final = 8
 _MISSING: Final = object()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
+from flujo_actors.context.advice import Run
 from flujo_actors.context.collections import ContextMap
 from flujo_actors.context.lazy import fill_all, instance_dict, new_lazy
 from flujo_actors.context.nodes import (
@@ -19,9 +20,6 @@ from flujo_actors.context.nodes import (
     SetNode,
     TupleNode,
 )
-
-if TYPE_CHECKING:
-    from flujo_actors.context.advice import Run
 
 _set_attribute: Final = object.__setattr__
 _COPIED_WHOLE: Final[frozenset[type]] = frozenset({DictNode, ListNode, SetNode})

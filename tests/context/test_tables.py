@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flujo_actors.context.nodes import ABSENT
+from flujo_actors.context.absent import ABSENT
 from flujo_actors.context.tables import MapVersion, SequenceVersion
 
 commits = st.lists(

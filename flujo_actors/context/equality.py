@@ -1,17 +1,59 @@
-"""Whether a value that we cannot look into was changed: compared by what `pickle` would store of it.
+"""Whether two values are the same: whether anything tells them apart.
 
-`==` does not tell: an array has no truth value, an object may be equal only to itself, an OrderedDict subclass may
-hide state.
+`==` does not tell. 0.0 equals -0.0, and 1 equals 1.0; an array has no truth value, an object may be equal only to
+itself, an OrderedDict subclass may hide state. A value that we cannot look into is compared by what `pickle` would
+store of it.
 """
 
 # The user's values pass through here, and their types are unknown on purpose.
-# pyright: reportUnknownArgumentType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, Final
 
-from flujo_actors.context.atoms import is_atom_class, same_atom
+from flujo_actors.context.atoms import is_atom_class
+from flujo_actors.context.nodes import Node
+
+_EXACT: Final[frozenset[type]] = frozenset({type(None), bool, int, str, bytes})
+"""Types in which equal values cannot be told apart."""
+
+
+def same_value(one: Any, other: Any) -> bool:
+    """Whether two sealed values are the same node, or atoms that cannot be told apart."""
+    return one is other or (not (isinstance(one, Node) or isinstance(other, Node)) and same_atom(one, other))
+
+
+def same_atom(one: Any, other: Any) -> bool:
+    """Whether two atoms cannot be told apart by value. A NaN is the same as a NaN; 0.0 is not -0.0, nor is 1 1.0."""
+    if one is other:
+        return True
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind in _EXACT:
+        return bool(one == other)
+    if kind is float:
+        return _same_float(one, other)
+    if is_atom_class(kind) and kind is not frozenset:
+        return _looks_equal(one, other)
+    # Tuples, frozen sets and frozen objects, whose fields may be left out of both `__eq__` and `__repr__`.
+    return same_opaque(one, other)
+
+
+def _same_float(one: float, other: float) -> bool:
+    if one == other:
+        return one != 0.0 or math.copysign(1.0, one) == math.copysign(1.0, other)
+    return one != one and other != other  # noqa: PLR0124 - only a NaN differs from itself
+
+
+def _looks_equal(one: Any, other: Any) -> bool:
+    """For Decimal("1.0") and Decimal("1.00"), and times of different zones: equal, and not the same."""
+    try:
+        return bool(one == other) and repr(one) == repr(other)
+    except Exception:  # noqa: BLE001 - a user's `__eq__` may do anything, an array's has no truth value
+        return False
 
 
 def same_opaque(one: Any, other: Any) -> bool:
