@@ -153,8 +153,8 @@ def failure_attributes(failure: Failure) -> dict[str, Any]:
     }
     if failure.exception_type is not None:
         attributes["exception_type"] = failure.exception_type
-    if (traceback := failure.traceback) is not None:
-        attributes["traceback"] = abridged(traceback)
+    if failure.exception is not None:
+        attributes["traceback"] = abridged(failure.traceback or "")
     if failure.phase is not None:
         attributes["phase"] = failure.phase
     if failure.running:

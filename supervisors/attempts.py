@@ -35,12 +35,14 @@ class Attempts:
         self.fallbacks: dict[str, tuple[StepActor[Any], Failed]] = {}
         """By span id of a running fallback: whom it stands in for, and how that failed."""
 
-    def follow(self, actor: StepActor[Any], report: Failed) -> Report | None:
-        """Start what follows a failed attempt.
+    def follow(self, actor: StepActor[Any], report: Report) -> Report | None:
+        """Start what follows an attempt that did not succeed.
 
         Returns:
             The report of the step, with what is to be known of earlier attempts; `None` when it is not over.
         """
+        if type(report) is not Failed:
+            return self.in_full(report) if actor.has_begun else report
         self._environment.publish(AttemptFailed, actor.place, actor.attempt, report.result.failure)
         report, delay = self._retry_delay(actor, report)
         # The actor may have been cancelled when it had just stopped, also by the user's `retry_if`.
@@ -63,9 +65,9 @@ class Attempts:
             self._fall_back(fallback, actor, report)
         return fallback is not None
 
-    def in_full(self, actor: StepActor[Any], report: Report) -> Report:
+    def in_full(self, report: Report) -> Report:
         """The report; of a step that was cancelled in an attempt, with what is to be known of those before."""
-        if type(report) is Cancelled and actor.has_begun:
+        if self.retries and type(report) is Cancelled:
             return Cancelled(report.child, self._after_attempts(report))
         return report
 

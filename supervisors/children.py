@@ -206,8 +206,8 @@ class Children:
             there = self._concurrent and self._has_report()
             report: Report = self._reports.get_nowait() if there else await self._reports.get()
             actor = self._actors[report.child]
-            if type(report) is not Failed:
-                return self._settled(actor, self._attempts.in_full(actor, report))
+            if type(report) is Completed:
+                return self._settled(actor, report)
             final = self._attempts.follow(actor, report)
             if final is not None:
                 return self._settled(actor, final)
@@ -251,7 +251,7 @@ class Children:
             if actor is None:
                 continue
             self.cancel_reason = actor.cancel_reason
-            settled = self._settled(actor, self._attempts.in_full(actor, report))
+            settled = self._settled(actor, self._attempts.in_full(report) if actor.has_begun else report)
             kept = settled.report if self._concurrent else self.adopt(settled)
             settled.writer.message.branch.release()
             result = self._conclude_unhurried(settled.actor, kept if judge is None else judge(kept))

@@ -155,7 +155,8 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
 
     def interrupted(self) -> StepResult:
         """The result of an attempt that was stopped before it had one."""
-        return self._result(None, self.attempts, None, self._interruption())
+        attempts = self.attempts
+        return self._result(None, attempts, None, self._interruption(attempts))
 
     def _result(
         self, output: Any, attempts: int, metadata: Mapping[str, Any] | None, failure: Failure | None = None
@@ -225,9 +226,9 @@ class StepActor(Actor[Start | Report], abc.ABC, Generic[StepT]):
         """Whether it was this actor's own deadline that stopped it."""
         return self.owns_scope and self.cancel_scope.cancelled_caught and self.cancel_reason is None
 
-    def _interruption(self) -> Failure:
+    def _interruption(self, attempt: int) -> Failure:
         """Why there is no result."""
-        path, attempt, running, cause = self.place.path, self.attempts, self.running(), self.cause
+        path, running, cause = self.place.path, self.running(), self.cause
         limit = self.message.limit
         if limit is not None and self._timed_out():
             return timeout_failure(limit.stated, step=path, attempt=attempt, running=running, cause=cause)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from flujo_actors.snapshots import ActorSnapshot, ActorState
 from flujo_actors.supervisors.step_actor import StepActor
 
+_SPAN_ID: Final = re.compile("[0-9a-f]{16}")
 Actors = Iterable[StepActor[Any]]
 
 
@@ -27,8 +29,10 @@ def cancel_part(actors: Actors, path_or_span_id: str, reason: str) -> bool:
     Returns:
         Whether anything was running there.
     """
-    named = next((actor.place.path for actor in walk(actors) if actor.place.span_id == path_or_span_id), None)
-    return _cancel_at(actors, path_or_span_id if named is None else named, reason)
+    path = path_or_span_id
+    if _SPAN_ID.fullmatch(path_or_span_id):
+        path = next((actor.place.path for actor in walk(actors) if actor.place.span_id == path_or_span_id), path)
+    return _cancel_at(actors, path, reason)
 
 
 def _cancel_at(actors: Actors, path: str, reason: str) -> bool:

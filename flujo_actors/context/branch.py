@@ -313,6 +313,9 @@ class _NoContext(ContextBranch):
     def fork(self) -> ContextBranch:
         return self
 
+    def release(self) -> None:
+        pass
+
     def watch(self) -> None:
         pass
 
