@@ -142,7 +142,10 @@ class Children:
             number: which of several rounds of the supervisor this is, from 1: the `3` in the path `grow[3]/double`.
             own_scope: whether the supervisor goes on when the child is cancelled.
         """
-        self.spawn(name, step, data, attributes, number=number, alone=True, own_scope=own_scope)
+        if self._actors:
+            raise RuntimeError("`run` is for one child after another; use `spawn` while others are running")
+        shown = None if self._environment.capture is None else self._environment.capture.show(data)
+        self._spawner.spawn(name, step, data, attributes, number=number, shares_scope=not own_scope, shown=shown)
         while True:
             settled = await self.next_settled()
             report = self.adopt(settled)
@@ -164,11 +167,9 @@ class Children:
         attributes: Mapping[str, Any] = NO_ATTRIBUTES,
         *,
         number: int | None = None,
-        alone: bool = False,
-        own_scope: bool = False,
         shown: Any = None,
     ) -> StepActor[Any]:
-        """Start a child. `next_settled` tells when it has ended, `settle` records that.
+        """Start a child beside others. `next_settled` tells when it has ended, `settle` records that.
 
         Args:
             name: the child's name among its siblings.
@@ -176,21 +177,15 @@ class Children:
             data: its input.
             attributes: what its span says besides the usual.
             number: which of several rounds of the supervisor this is, from 1.
-            alone: whether nothing but it, and who waits for it, runs in the nursery, so that they may share a scope.
-            own_scope: whether it has a scope of its own even so.
             shown: what spans show of its input, where that is known already (`show`).
 
         Returns:
             The actor of its first attempt.
         """
-        if alone and self._actors:
-            raise RuntimeError("`run` is for one child after another; use `spawn` while others are running")
-        if not alone:
-            self._concurrent = True
-        if shown is None and self._environment.capture is not None:
-            shown = self._environment.capture.show(data)
-        shares_scope = alone and not own_scope
-        return self._spawner.spawn(name, step, data, attributes, number=number, shares_scope=shares_scope, shown=shown)
+        self._concurrent = True
+        if shown is None:
+            shown = self.show(data)
+        return self._spawner.spawn(name, step, data, attributes, number=number, shares_scope=False, shown=shown)
 
     def show(self, value: Any) -> Any:
         """What spans show of a value; `None` where they show none."""
@@ -290,6 +285,8 @@ class Children:
             The child's report; a failure, when the writes of a success cannot be kept.
         """
         actor, report, writer = settled.actor, settled.report, settled.writer
+        if not self._branch.keeps_writes:
+            return report
         if type(report) is not Completed and not (self._keeps_failed_writes and writer.step.children):
             return report
         try:
