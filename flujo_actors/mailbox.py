@@ -49,7 +49,8 @@ class Mailbox(Generic[MessageT]):
         """
         self._owner = owner
         self._capacity = capacity
-        self._messages = deque(first)
+        self._messages: tuple[MessageT, ...] | deque[MessageT] = first
+        # A deque once a message comes in: most actors get one message in their life, and a deque is large.
         self._reader: trio.lowlevel.Task | None = None
         self._writers: OrderedDict[trio.lowlevel.Task, MessageT] | None = None
         self.closed = False
@@ -91,7 +92,10 @@ class Mailbox(Generic[MessageT]):
         """Put in a message whose place was reserved. Always succeeds; a closed mailbox drops it unread."""
         if self.closed:
             return
-        self._messages.append(message)
+        messages = self._messages
+        if isinstance(messages, tuple):
+            self._messages = messages = deque(messages)
+        messages.append(message)
         reader = self._reader
         if reader is not None:
             self._reader = None
@@ -113,7 +117,7 @@ class Mailbox(Generic[MessageT]):
         else:
             raise self._two_readers()
         try:
-            message = self._messages.popleft()
+            message = self._pop()
         except IndexError:
             raise self._two_readers() from None  # the other one has taken the message that was there
         if self._writers:
@@ -150,7 +154,7 @@ class Mailbox(Generic[MessageT]):
         """
         if not self._messages:
             raise trio.WouldBlock
-        message = self._messages.popleft()
+        message = self._pop()
         if self._writers:
             self._let_writers_in()
         return message
@@ -160,7 +164,7 @@ class Mailbox(Generic[MessageT]):
         if not self._messages:
             return []
         messages = list(self._messages)
-        self._messages.clear()
+        self._messages = ()
         if self._writers:
             self._let_writers_in()
         return messages
@@ -191,6 +195,13 @@ class Mailbox(Generic[MessageT]):
             closed=self.closed,
         )
 
+    def _pop(self) -> MessageT:
+        messages = self._messages
+        if isinstance(messages, tuple):
+            self._messages = messages[1:]
+            return messages[0]
+        return messages.popleft()
+
     def _two_readers(self) -> trio.BusyResourceError:
         return trio.BusyResourceError(f"two tasks read the mailbox of {self._owner!r}; an actor has one")
 
@@ -218,5 +229,5 @@ class Mailbox(Generic[MessageT]):
         writers = self._writers
         while writers and len(self._messages) < self._capacity:
             writer, message = writers.popitem(last=False)
-            self._messages.append(message)
+            self.deliver(message)
             trio.lowlevel.reschedule(writer)
