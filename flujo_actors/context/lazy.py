@@ -11,6 +11,7 @@ instance dict, so an untouched field costs nothing, whatever it holds. `__class_
 from __future__ import annotations
 
 import contextlib
+import weakref
 from typing import Any, Final, cast
 
 from flujo_actors.context.absent import ABSENT
@@ -63,11 +64,11 @@ class LazyField:
 
 def lazy_class(shape: Shape) -> type:
     """The generated subclass for a shape."""
-    user = shape.cls
-    made: type | None = user.__dict__.get(_CLASS_ATTRIBUTE)
+    made = shape.generated()
     if made is None:
         made = _generate(shape)
-        type.__setattr__(user, _CLASS_ATTRIBUTE, made)
+        type.__setattr__(shape.cls, _CLASS_ATTRIBUTE, made)
+        shape.generated = weakref.ref(made)
     return made
 
 
@@ -89,9 +90,13 @@ def is_lazy(value: Any) -> bool:
 
 def new_lazy(source: RecordNode, thawer: Thaws) -> Any:
     """A live object with no field touched."""
-    cls: Any = lazy_class(source.shape)
+    shape = source.shape
+    cls: Any = shape.generated() or lazy_class(shape)
     made = object.__new__(cls)
-    _read_from(made, source, thawer)
+    _set_attribute(made, "__flujo_source__", source)
+    _set_attribute(made, "__flujo_thawer__", thawer)
+    if shape.kind == "pydantic":
+        _fill_pockets(made, source, thawer)
     return made
 
 
@@ -100,16 +105,16 @@ def rebase(lazy: Any, source: RecordNode, thawer: Thaws) -> None:
     for name in source.shape.cached_slots:
         with contextlib.suppress(AttributeError):
             object.__delattr__(lazy, name)
-    _read_from(lazy, source, thawer)
-
-
-def _read_from(lazy: Any, source: RecordNode, thawer: Thaws) -> None:
     _set_attribute(lazy, "__flujo_source__", source)
     _set_attribute(lazy, "__flujo_thawer__", thawer)
     if source.shape.kind == "pydantic":
-        for name in PYDANTIC_POCKETS:
-            value = source.values.get(name)
-            _set_attribute(lazy, name, thawer.thaw(value) if isinstance(value, Node) else value)
+        _fill_pockets(lazy, source, thawer)
+
+
+def _fill_pockets(lazy: Any, source: RecordNode, thawer: Thaws) -> None:
+    for name in PYDANTIC_POCKETS:
+        value = source.values.get(name)
+        _set_attribute(lazy, name, thawer.thaw(value) if isinstance(value, Node) else value)
 
 
 def fill_all(lazy: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import typing
 import weakref
-from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, MutableSequence
 from typing import Any, Final
 
 import attrs
@@ -27,9 +27,13 @@ _set_attribute: Final = object.__setattr__
 _shapes: weakref.WeakKeyDictionary[type, Shape | None] = weakref.WeakKeyDictionary()
 
 
-@attrs.frozen(eq=False)
+def _nothing() -> None:
+    """What a reference to a class gives that is gone, or was never made."""
+
+
+@attrs.define(eq=False)
 class Shape:
-    """A class as the engine sees it."""
+    """A class as the engine sees it. But for `generated`, nothing in it changes."""
 
     reference: weakref.ref[type]
     """The class; weakly, because the cache of shapes must not keep classes alive."""
@@ -56,6 +60,8 @@ class Shape:
     """Whether an object takes attributes that its class does not declare."""
     is_simple: bool
     """Whether what is in the instance dict is all there is to know of an object, and all of it is state."""
+    generated: Callable[[], type | None] = attrs.field(default=_nothing, init=False)
+    """The subclass that branches read field by field, once `lazy` has made it; weakly, as it refers to the class."""
 
     @property
     def cls(self) -> type:

@@ -46,7 +46,9 @@ class Thawer:
         """The live value of a field that is read for the first time."""
         if name in self.aliased and not self._eager and lazy.__flujo_source__.lineage == self.root.lineage:
             self.fill_aliased(lazy)
-        value = self.thaw(node)
+        value = self.counterparts.get(id(node))
+        if value is None:
+            value = _THAW[type(node)](self, node)
         if type(node) in _COPIED_WHOLE and self.run is not None:
             self.run.copied(lazy.__class__, name, len(cast("DictNode | ListNode | SetNode", node).items))
         # Of two threads that read a field at the same time, both must get the same object.
@@ -103,7 +105,7 @@ class Thawer:
         return live
 
     def _record(self, node: RecordNode) -> Any:
-        if not node.shape.is_lazy:
+        if node.shape.kind == "plain":
             return self._plain(node)
         lazy = self.bind(new_lazy(node, self), node)
         if self._eager:
