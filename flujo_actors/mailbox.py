@@ -116,13 +116,9 @@ class Mailbox(Generic[MessageT]):
             await trio.lowlevel.wait_task_rescheduled(self._stop_waiting)
         else:
             raise self._two_readers()
-        try:
-            message = self._pop()
-        except IndexError:
-            raise self._two_readers() from None  # the other one has taken the message that was there
-        if self._writers:
-            self._let_writers_in()
-        return message
+        if not self._messages:
+            raise self._two_readers()  # the other one has taken the message that was there
+        return self.get_nowait()
 
     async def wait(self) -> None:
         """Wait until there is a message, or until `wake` is called. Only the owner calls this, from one task.
@@ -152,9 +148,13 @@ class Mailbox(Generic[MessageT]):
         Raises:
             trio.WouldBlock: there is none.
         """
-        if not self._messages:
+        messages = self._messages
+        if not messages:
             raise trio.WouldBlock
-        message = self._pop()
+        if isinstance(messages, tuple):
+            message, self._messages = messages[0], messages[1:]
+        else:
+            message = messages.popleft()
         if self._writers:
             self._let_writers_in()
         return message
@@ -194,13 +194,6 @@ class Mailbox(Generic[MessageT]):
             writers_waiting=len(self._writers or ()),
             closed=self.closed,
         )
-
-    def _pop(self) -> MessageT:
-        messages = self._messages
-        if isinstance(messages, tuple):
-            self._messages = messages[1:]
-            return messages[0]
-        return messages.popleft()
 
     def _two_readers(self) -> trio.BusyResourceError:
         return trio.BusyResourceError(f"two tasks read the mailbox of {self._owner!r}; an actor has one")
