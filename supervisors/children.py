@@ -147,7 +147,9 @@ class Children:
         shown = None if self._environment.capture is None else self._environment.capture.show(data)
         self._spawner.spawn(name, step, data, attributes, number=number, shares_scope=not own_scope, shown=shown)
         while True:
-            settled = await self.next_settled()
+            settled = self._received(await self._reports.get())
+            if settled is None:
+                continue
             report = self.adopt(settled)
             # A step whose writes cannot be kept has failed for good.
             if type(report) is not Failed or not self._attempts.falls_back(settled.actor, report):
@@ -198,14 +200,9 @@ class Children:
         A checkpoint, but for reports that are waiting already: of those, each 32nd time. Cancelled, no report is lost.
         """
         while True:
-            there = self._concurrent and self._has_report()
-            report: Report = self._reports.get_nowait() if there else await self._reports.get()
-            actor = self._actors[report.child]
-            if type(report) is Completed:
-                return self._settled(actor, report)
-            final = self._attempts.follow(actor, report)
-            if final is not None:
-                return self._settled(actor, final)
+            settled = self._received(self._reports.get_nowait() if self._has_report() else await self._reports.get())
+            if settled is not None:
+                return settled
 
     @property
     def actors(self) -> Iterable[StepActor[Any]]:
@@ -263,6 +260,14 @@ class Children:
         """Whether to take a report that is there already. Where many come at once, to wait for each costs too much."""
         self._taken = (self._taken + 1) % REPORTS_AT_ONCE
         return bool(self._taken and self._reports)
+
+    def _received(self, report: Report) -> Settled | None:
+        """Follow what a report of an attempt leads to: the child that has settled with it, if it has."""
+        actor = self._actors[report.child]
+        if type(report) is Completed:
+            return self._settled(actor, report)
+        final = self._attempts.follow(actor, report)
+        return None if final is None else self._settled(actor, final)
 
     def _settled(self, actor: StepActor[Any], report: Report) -> Settled:
         """The child that has ended; for a fallback, the step that it stood in for."""
