@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from itertools import repeat
+from operator import is_
 from typing import Any
 
 from flujo_actors.context.absent import ABSENT
@@ -66,9 +68,12 @@ class Application:
     def _map(self, base: MapNode, change: Edit) -> MapNode:
         version, parts = base.version, change.parts
         before = version.get_all(parts)
-        after = list(map(self.value, before, parts.values()))
+        after = [
+            part.value if type(part) is Replace else self.value(old, part)
+            for old, part in zip(before, parts.values(), strict=True)
+        ]
         written = dict(zip(parts, after, strict=True))
-        growth = sum((new is not ABSENT) - (old is not ABSENT) for old, new in zip(before, after, strict=True))
+        growth = _absent(before) - _absent(after)
         return MapNode(self._committed(version.commit(written, growth)), base)
 
     def _list(self, base: Any, change: ListEdit) -> Node:
@@ -102,6 +107,11 @@ class Application:
 def _stays_flat(base: DictNode, change: Edit, entries: dict[Any, Any]) -> bool:
     """A flat dict is as large as it wants to be: only what was written needs a look."""
     return base.flat and not any(_is_node(entries.get(key)) for key in change.parts)
+
+
+def _absent(values: list[Any]) -> int:
+    """How many of the values are not there."""
+    return sum(map(is_, values, repeat(ABSENT)))
 
 
 def _is_node(value: Any) -> bool:

@@ -146,8 +146,8 @@ class _Gathering:
             parts: dict[Any, Change] = {
                 key: Replace(value, sources[key])
                 for former, (key, value) in zip(before, values.items(), strict=True)
-                if not same_value(former, value)
+                if former is ABSENT or not same_value(former, value)
             }
             if parts:
-                changes[name] = Edit(parts, min(sources[key] for key in parts))
+                changes[name] = Edit(parts, min(map(sources.__getitem__, parts)))
         return changes

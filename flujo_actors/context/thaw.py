@@ -183,7 +183,8 @@ class Publisher(Thawer):
 
     def _map(self, node: MapNode) -> Any:
         made: dict[Any, Any] = self.bind({}, node)
-        made.update((key, self.part(value)) for key, value in node.version.items())
+        for key, value in node.version.items():
+            made[key] = self.thaw(value) if isinstance(value, Node) else value
         return made
 
     def _sequence(self, node: SequenceNode) -> Any:
