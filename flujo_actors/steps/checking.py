@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from flujo_actors.errors import Problem
@@ -10,14 +11,30 @@ from flujo_actors.steps.pipeline import AnyStep
 
 
 def check_context(root: AnyStep, context: object) -> tuple[Problem, ...]:
-    """Every step that declares another context than the one a run is given (`None` for a run without one)."""
+    """Every step that declares another context than the one a run is given (`None` for a run without one).
+
+    And every step that names a field which the context can never have. A dict, or an object that takes attributes that
+    its class does not declare, may get it from a step before.
+    """
+    return (*_mismatches(root, context), *_missing_fields(root, context))
+
+
+def _missing_fields(root: AnyStep, context: object) -> Iterator[Problem]:
+    if context is None or isinstance(context, dict) or hasattr(context, "__dict__"):
+        return
+    kind = type(context)
+    for path, name in root.named_fields:
+        if not hasattr(kind, name):
+            yield Problem(path, f"it names the field {name!r} of the context, and {kind.__name__} has none")
+
+
+def _mismatches(root: AnyStep, context: object) -> Iterator[Problem]:
     if all(_mismatch(wanted, context) is None for wanted in root.context_types):
-        return ()
-    return tuple(
-        Problem(path, message)
-        for path, step in root.walk()
-        if step.context_type is not None and (message := _mismatch(step.context_type, context)) is not None
-    )
+        return
+    for path, step in root.walk():
+        message = None if step.context_type is None else _mismatch(step.context_type, context)
+        if message is not None:
+            yield Problem(path, message)
 
 
 def _mismatch(wanted: Any, context: object) -> str | None:

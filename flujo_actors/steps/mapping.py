@@ -37,6 +37,11 @@ class MapStep(BaseStep[InputT_contra, OutputT_co, ContextT_contra]):
     """Whether an item that fails ends the map, or stands in the output as its `StepResult`."""
 
     @property
+    def context_fields(self) -> tuple[str, ...]:
+        """The one that is mapped over."""
+        return (self.over,) if isinstance(self.over, str) else ()
+
+    @property
     def children(self) -> tuple[tuple[str, AnyStep], ...]:
         """The body."""
         return ((self.body.name, self.body),)

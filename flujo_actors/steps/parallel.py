@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -122,6 +123,11 @@ class _Branching(BaseStep[InputT_contra, OutputT_co, ContextT_contra]):
     """By branch, the fields that are taken from it as they are, before anything is compared."""
     max_concurrency: int | None = attrs.field(default=None, kw_only=True, validator=check_optional_count)
     """Branches that run at once; `None` for all."""
+
+    @property
+    def context_fields(self) -> tuple[str, ...]:
+        """Those that are merged alone, or taken as they are."""
+        return (*(self.context_include_keys or ()), *chain.from_iterable(self.field_mapping.values()))
 
 
 @attrs.frozen(slots=False)

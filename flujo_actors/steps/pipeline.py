@@ -190,6 +190,16 @@ class BaseStep(Generic[InputT_contra, OutputT_co, ContextT_contra]):
         """The classes of this step and of all below it."""
         return frozenset(type(step) for _, step in self.walk())
 
+    @property
+    def context_fields(self) -> tuple[str, ...]:
+        """The fields of the context that the step itself names in its options."""
+        return ()
+
+    @cached_property
+    def named_fields(self) -> tuple[tuple[str, str], ...]:
+        """The fields of the context that are named here and below, each after the path of the step that does."""
+        return tuple((path, name) for path, step in self.walk() for name in step.context_fields)
+
     @cached_property
     def context_types(self) -> tuple[Any, ...]:
         """The annotated types of the contexts that are asked for here and below, each once."""

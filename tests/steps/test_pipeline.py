@@ -14,6 +14,8 @@ from flujo_actors import (
     AnyStep,
     BaseStep,
     InvalidPipelineError,
+    MapStep,
+    ParallelStep,
     Pipeline,
     Problem,
     RetryPolicy,
@@ -287,6 +289,37 @@ class TestContextCheck:
             if agent is not note_anything:
                 with pytest.raises(InvalidPipelineError, match="takes Stats as context, and the run has dict"):
                     await system.run(step, 1, context=dict[str, int]())
+
+    @pytest.mark.parametrize(
+        "options",
+        [{"context_include_keys": ["total", "totl"]}, {"field_mapping": {"a": ["totl"]}}],
+        ids=["included", "mapped"],
+    )
+    async def test_a_step_that_names_a_field_which_the_context_cannot_have_is_refused(self, options: Any) -> None:
+        parallel: AnyStep = ParallelStep("parallel", {"a": Step("add", add)}, **options)
+        async with open_system() as system:
+            with pytest.raises(InvalidPipelineError) as caught:
+                await system.run(Pipeline[Any, Any, Any]("p", [parallel]), 1, context=Stats())
+            assert caught.value.problems == (
+                Problem("parallel", "it names the field 'totl' of the context, and Stats has none"),
+            )
+
+    async def test_a_map_over_a_field_that_the_context_cannot_have_is_refused(self) -> None:
+        over: AnyStep = MapStep("map", Step("add", add), over="numbers")
+        async with open_system() as system:
+            with pytest.raises(InvalidPipelineError, match="names the field 'numbers' of the context, and Stats has"):
+                await system.run(over, 1, context=Stats())
+
+    async def test_a_field_may_come_from_a_step_before_where_the_context_takes_any(self) -> None:
+        def provide(_: int, *, context: Any) -> int:
+            context["numbers"] = [1, 2]
+            return 0
+
+        over = Step[Any, Any, Any]("provide", provide) >> MapStep[Any, Any, Any](
+            "map", Step("double", double), over="numbers"
+        )
+        async with open_system() as system:
+            assert (await system.run(over, 1, context=dict[str, Any]())).output == [2, 4]
 
     async def test_a_context_of_a_class_above_the_declared_one_is_refused(self) -> None:
         @attrs.define

@@ -84,7 +84,7 @@ def test_what_is_no_collection_fails_and_says_so(items: Any, kind: str) -> None:
 
 
 def test_a_field_that_is_missing_and_a_function_that_raises_fail_the_map() -> None:
-    result = run_pipeline(MapStep("all", Step("double", double), over="nothing"), None, context=Basket())
+    result = run_pipeline(MapStep("all", Step("double", double), over="nothing"), None, context=dict[str, Any]())
     assert result.failure is not None
     assert result.failure.feedback.startswith("Error in over for MapStep 'all': ")
 
