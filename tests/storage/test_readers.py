@@ -98,7 +98,7 @@ def test_readers_that_follow_each_other_without_a_pause_do_not_keep_the_journal_
     monkeypatch.setattr(journal, "SIZE_TO_WAIT", 12 * MEGABYTE)
     monkeypatch.setattr(journal, "WAIT", 60.0)  # no reader takes that long, however busy the machine is
     with reading(program, writer.path):
-        assert write(writer, 80) < 80 / 2
+        assert write(writer, 80) <= 2 * 12
 
 
 def test_a_reader_that_reads_for_long_is_left_alone_and_the_journal_is_small_again_afterwards(
