@@ -14,7 +14,6 @@ from flujo_actors.results import StepResult
 from flujo_actors.steps import AnyStep
 from flujo_actors.steps.pipeline import join_path
 from flujo_actors.supervisors.decisions import retry_delay
-from flujo_actors.supervisors.environment import RunEnvironment
 from flujo_actors.supervisors.fallback import fallback_for
 from flujo_actors.supervisors.place import Place
 from flujo_actors.supervisors.recording import Retries, failed_with
@@ -27,8 +26,8 @@ class Attempts:
 
     __slots__ = ("_environment", "_spawner", "fallbacks", "retries")
 
-    def __init__(self, environment: RunEnvironment, spawner: Spawner) -> None:
-        self._environment = environment
+    def __init__(self, spawner: Spawner) -> None:
+        self._environment = spawner.environment
         self._spawner = spawner
         self.retries: dict[str, Retries] = {}
         """By span id: of each child that has not settled and is tried more than once, or whose fallback runs."""
@@ -42,7 +41,7 @@ class Attempts:
             The report of the step, with what is to be known of earlier attempts; `None` when it is not over.
         """
         if type(report) is not Failed:
-            return self.in_full(report) if actor.has_begun else report
+            return self.in_full(actor, report)
         self._environment.publish(AttemptFailed, actor.place, actor.attempt, report.result.failure)
         report, delay = self._retry_delay(actor, report)
         # The actor may have been cancelled when it had just stopped, also by the user's `retry_if`.
@@ -65,9 +64,9 @@ class Attempts:
             self._fall_back(fallback, actor, report)
         return fallback is not None
 
-    def in_full(self, report: Report) -> Report:
+    def in_full(self, actor: StepActor[Any], report: Report) -> Report:
         """The report; of a step that was cancelled in an attempt, with what is to be known of those before."""
-        if self.retries and type(report) is Cancelled:
+        if self.retries and type(report) is Cancelled and actor.has_begun:
             return Cancelled(report.child, self._after_attempts(report))
         return report
 

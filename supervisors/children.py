@@ -25,18 +25,15 @@ from flujo_actors.errors import ContextError, MergeConflictError
 from flujo_actors.failures import (
     context_failure,
 )
-from flujo_actors.mailbox import Mailbox
 from flujo_actors.messages import Cancelled, Completed, Failed, Report
 from flujo_actors.results import StepResult
 from flujo_actors.spans import Span, SpanSink
 from flujo_actors.steps import AnyStep
 from flujo_actors.supervisors.attempts import Attempts
-from flujo_actors.supervisors.environment import RunEnvironment
 from flujo_actors.supervisors.fallback import in_stead_of
 from flujo_actors.supervisors.recording import failed_with, span_of
 from flujo_actors.supervisors.spawning import NO_ATTRIBUTES, Spawner
 from flujo_actors.supervisors.step_actor import StepActor
-from flujo_actors.usage import UsageMeter
 
 WRITTEN_SHOWN: Final = 50
 """Paths of a context that a span names, of those at which its step wrote."""
@@ -78,37 +75,20 @@ class Children:
         "stopped",
     )
 
-    def __init__(
-        self,
-        nursery: trio.Nursery,
-        *,
-        branch: ContextBranch,
-        environment: RunEnvironment,
-        meter: UsageMeter,
-        reports: Mailbox[Any],
-        supervisor: StepActor[Any] | None,
-        keeps_failed_writes: bool,
-    ) -> None:
+    def __init__(self, spawner: Spawner, *, keeps_failed_writes: bool) -> None:
         """Supervise no children yet.
 
         Args:
-            nursery: where the children's tasks run.
-            branch: the supervisor's branch of the context; the children's are forked from it.
-            environment: the run's.
-            meter: the supervisor's; what the children charge is counted there too.
-            reports: the supervisor's mailbox.
-            supervisor: the supervising actor; `None` for the root of a run, whose child has no path.
+            spawner: starts their actors. Its branch is the supervisor's, its mailbox too.
             keeps_failed_writes: whether what a composite child accepted stays in the context when it fails after all.
         """
-        self._branch = branch
-        self._environment = environment
-        self._reports = reports
+        self._spawner = spawner
+        self._branch = spawner.branch
+        self._environment = environment = spawner.environment
+        self._reports = spawner.reports
         self._keeps_failed_writes = keeps_failed_writes
-        self._spawner = Spawner(
-            nursery, branch=branch, environment=environment, meter=meter, reports=reports, supervisor=supervisor
-        )
-        self._actors = self._spawner.actors
-        self._attempts = Attempts(environment, self._spawner)
+        self._actors = spawner.actors
+        self._attempts = Attempts(spawner)
         self._concurrent = False
         self._taken = 0
         self.history: deque[StepResult] = deque(maxlen=environment.settings.keep_results)
@@ -144,7 +124,7 @@ class Children:
         """
         if self._actors:
             raise RuntimeError("`run` is for one child after another; use `spawn` while others are running")
-        shown = None if self._environment.capture is None else self._environment.capture.show(data)
+        shown = self.show(data)
         self._spawner.spawn(name, step, data, attributes, number=number, shares_scope=not own_scope, shown=shown)
         while True:
             settled = self._received(await self._reports.get())
@@ -155,6 +135,7 @@ class Children:
             if type(report) is not Failed or not self._attempts.falls_back(settled.actor, report):
                 break
         settled.writer.message.branch.release()
+        # As in `settle`, which would be one more coroutine for every step.
         result, span = self._conclude(settled.actor, report)
         self.history.append(result)
         if self._environment.sink is not None:
@@ -243,7 +224,7 @@ class Children:
             if actor is None:
                 continue
             self.cancel_reason = actor.cancel_reason
-            settled = self._settled(actor, self._attempts.in_full(report) if actor.has_begun else report)
+            settled = self._settled(actor, self._attempts.in_full(actor, report))
             kept = settled.report if self._concurrent else self.adopt(settled)
             settled.writer.message.branch.release()
             result = self._conclude_unhurried(settled.actor, kept if judge is None else judge(kept))

@@ -24,6 +24,7 @@ from flujo_actors.supervisors.environment import RunEnvironment
 from flujo_actors.supervisors.leaf import LeafActor
 from flujo_actors.supervisors.place import Place
 from flujo_actors.supervisors.recording import failed_with, span_of
+from flujo_actors.supervisors.spawning import Spawner
 from flujo_actors.supervisors.step_actor import StepActor
 from flujo_actors.supervisors.walking import cancel_part, snapshot_of
 from flujo_actors.usage import RunMeter, UsageMeter
@@ -80,12 +81,14 @@ class RootSupervisor:
         """
         async with open_inner_nursery() as nursery:
             self._children = Children(
-                nursery,
-                branch=self._branch,
-                environment=self._environment,
-                meter=self.meter,
-                reports=self._reports,
-                supervisor=self._inside,
+                Spawner(
+                    nursery,
+                    branch=self._branch,
+                    environment=self._environment,
+                    meter=self.meter,
+                    reports=self._reports,
+                    supervisor=self._inside,
+                ),
                 keeps_failed_writes=True,
             )
             self._children.spawn(self._name, step, data)

@@ -26,7 +26,7 @@ NO_ATTRIBUTES: Final[Mapping[str, Any]] = MappingProxyType({})
 class Spawner:
     """Starts the first attempt of a child, and what follows an attempt: another one, or the fallback."""
 
-    __slots__ = ("_branch", "_environment", "_meter", "_nursery", "_reports", "_supervisor", "actors")
+    __slots__ = ("_meter", "_nursery", "_supervisor", "actors", "branch", "environment", "reports")
 
     def __init__(
         self,
@@ -49,10 +49,10 @@ class Spawner:
             supervisor: the supervising actor; `None` for the root of a run, whose child has no path.
         """
         self._nursery = nursery
-        self._branch = branch
-        self._environment = environment
+        self.branch = branch
+        self.environment = environment
         self._meter = meter
-        self._reports = reports
+        self.reports = reports
         self._supervisor = supervisor
         self.actors: dict[str, StepActor[Any]] = {}
         """By span id: the latest actor of each child that has not settled; a fallback's besides that of its step."""
@@ -91,7 +91,7 @@ class Spawner:
         limit = None if unlimited else attempt_limit(step.retry, step.timeout, elapsed=0.0)
         # A child whose time is limited may be followed by another attempt, so its scope has to be its own.
         scope = self._nursery.cancel_scope if shares_scope and limit is None else None
-        return self._start(step, place, Start(data, self._branch.fork(), 1, 0.0, limit), scope)
+        return self._start(step, place, Start(data, self.branch.fork(), 1, 0.0, limit), scope)
 
     def spawn_again(self, failed: StepActor[Any], *, delay: float, tried: int, feedback: str | None) -> None:
         """Start another attempt on a fresh fork.
@@ -103,11 +103,11 @@ class Spawner:
             feedback: what a plugin said of one of them last.
         """
         step, message = failed.step, failed.message
-        starts_after = self._environment.clock.now() + delay - failed.place.started_at
+        starts_after = self.environment.clock.now() + delay - failed.place.started_at
         limit = attempt_limit(step.retry, step.timeout, elapsed=starts_after)
         message.branch.release()
         again = Start(
-            message.data, self._branch.fork(), failed.attempt + 1, delay, limit, tried=tried, feedback=feedback
+            message.data, self.branch.fork(), failed.attempt + 1, delay, limit, tried=tried, feedback=feedback
         )
         self._start(step, failed.place, again, self._scope_like(failed))
 
@@ -121,7 +121,7 @@ class Spawner:
         place.input = above.input
         limit = attempt_limit(fallback.retry, fallback.timeout, elapsed=0.0)
         scope = self._scope_like(failed) if limit is None else None
-        self._start(fallback, place, Start(failed.message.data, self._branch.fork(), 1, 0.0, limit), scope)
+        self._start(fallback, place, Start(failed.message.data, self.branch.fork(), 1, 0.0, limit), scope)
         return place
 
     def _place(
@@ -134,7 +134,7 @@ class Spawner:
         *,
         attributes: Mapping[str, Any],
     ) -> Place:
-        environment = self._environment
+        environment = self.environment
         place = Place(
             name,
             path,
@@ -142,7 +142,7 @@ class Spawner:
             parent_span_id,
             environment.clock.now(),
             UsageMeter(meter, None if step.usage_limits is None else environment.watch(step.usage_limits)),
-            self._reports,
+            self.reports,
             self._supervisor,
             attributes,
         )
@@ -153,7 +153,7 @@ class Spawner:
         return place
 
     def _start(self, step: AnyStep, place: Place, message: Start, scope: trio.CancelScope | None) -> StepActor[Any]:
-        environment = self._environment
+        environment = self.environment
         actor: StepActor[Any] = environment.actors.actor_for(step)(step, place, environment, message, scope)
         self.actors[place.span_id] = actor
         self._nursery.start_soon(actor.run, name=place.path)

@@ -26,6 +26,7 @@ from flujo_actors.supervisors.asking import Answer, call
 from flujo_actors.supervisors.children import Children, Contribution
 from flujo_actors.supervisors.environment import RunEnvironment
 from flujo_actors.supervisors.place import Place
+from flujo_actors.supervisors.spawning import Spawner
 from flujo_actors.supervisors.step_actor import StepActor, StepT
 
 
@@ -62,12 +63,14 @@ class Supervisor(StepActor[StepT]):
         try:
             async with trio.open_nursery() as nursery:
                 children = self._children = Children(
-                    nursery,
-                    branch=self.branch,
-                    environment=self.environment,
-                    meter=self.place.meter,
-                    reports=self.mailbox,
-                    supervisor=self,
+                    Spawner(
+                        nursery,
+                        branch=self.branch,
+                        environment=self.environment,
+                        meter=self.place.meter,
+                        reports=self.mailbox,
+                        supervisor=self,
+                    ),
                     keeps_failed_writes=self.keeps_failed_writes,
                 )
                 return self._checked(await self.supervise(children, data))
