@@ -26,7 +26,8 @@ from flujo_actors.errors import FlujoError
 def flujo(*, debug: bool) -> None:
     """Run declarative pipelines, and read what they did.
 
-    Exit codes: 0 success, 1 the pipeline failed, 2 bad usage or input, 130 interrupted by Ctrl-C, 143 terminated.
+    Exit codes: 0 success, 1 the pipeline failed, 2 bad usage or input, 74 the output could not be written, 130
+    interrupted by Ctrl-C, 143 terminated.
     """
     del debug  # `main` looks for it, so that it also covers errors in the arguments
 
